@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+// Workers are separate Node files that load `dist/`, so the tests do too: `millrace` by self-reference and
+// internals through `#internal/*`. Files run one after another because every one of them may use all cores.
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    pool: 'forks',
+    fileParallelism: false,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    server: { deps: { external: [/\/dist\//] } },
+  },
+});
