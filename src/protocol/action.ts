@@ -1,0 +1,49 @@
+/**
+ * The actions that a schedule orders and a program executes.
+ *
+ * A *schedule* holds compute actions alone: forward (F), backward for the input (B) and backward for the
+ * weights (W), after Zero Bubble (arXiv 2401.10241). Passes over it add receives, sends, recomputation and
+ * optimizer steps; the result is a *program*, the flat list that one worker runs for one mini-batch.
+ */
+
+/** Who is at the other end of a send or a receive: a stage, or the driver on the main thread. */
+export type Peer = number | 'driver';
+
+/** `forward` carries activations (or fed inputs and targets), `backward` carries gradients of activations. */
+export type Pass = 'forward' | 'backward';
+
+/** F, B and W. F and B name one micro-batch, W one or several, in the order in which they are summed. */
+export interface ComputeAction {
+  readonly kind: 'forward' | 'backwardInput' | 'backwardWeight';
+  readonly stage: number;
+  readonly microBatches: readonly number[];
+}
+
+/** Runs a forward pass again, for its tape, from the kept stage input. */
+export interface RecomputeAction {
+  readonly kind: 'recompute';
+  readonly stage: number;
+  readonly microBatches: readonly number[];
+}
+
+/** Moves what crosses one cut for one micro-batch; `stage` is the side that acts. */
+export interface CommunicationAction {
+  readonly kind: 'send' | 'receive';
+  readonly stage: number;
+  readonly microBatches: readonly number[];
+  readonly pass: Pass;
+  readonly peer: Peer;
+}
+
+/** Applies the summed gradients of the mini-batch to the stage's weights. */
+export interface StepAction {
+  readonly kind: 'step';
+  readonly stage: number;
+}
+
+export type Action = ComputeAction | RecomputeAction | CommunicationAction | StepAction;
+
+export type ActionKind = Action['kind'];
+
+/** What one worker runs for one mini-batch, in order. */
+export type Program = readonly Action[];

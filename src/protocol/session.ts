@@ -1,0 +1,42 @@
+/**
+ * A session: everything that one kind of run (training, evaluating or predicting, at one size of mini-batch) needs in
+ * the workers. It is opened once and run many times; the arena and its channels live as long as it does.
+ */
+import type { ActionKind, Program } from './action.js';
+import type { ChannelLayout } from './channel.js';
+import type { StepBoardLayout } from './step-board.js';
+
+export type RunMode = 'train' | 'evaluate' | 'predict';
+
+export interface SessionSpec {
+  readonly id: number;
+  readonly mode: RunMode;
+  /** The stages that the worker holds. */
+  readonly stages: readonly number[];
+  /** The worker's own program. */
+  readonly program: Program;
+  readonly microBatchCount: number;
+  /** Shared WebAssembly memory that holds the slots. */
+  readonly arena: WebAssembly.Memory;
+  /** The channels that the worker's program uses. */
+  readonly channels: readonly ChannelLayout[];
+  readonly board: SharedArrayBuffer;
+  readonly boardLayout: StepBoardLayout;
+  readonly stallTimeoutMs: number;
+  /** Fills freed slots so that a use after release shows; for tests. */
+  readonly poison: boolean;
+  /** Only for the null backend. */
+  readonly durations?: StageDurations;
+}
+
+/** Set times of a null stage's actions. */
+export interface StageDurations {
+  readonly ms: Readonly<Partial<Record<ActionKind, number>>>;
+  /** Whether slots are held until the micro-batch's W, as by a stage whose tensors alias them. */
+  readonly holdsSlots: boolean;
+}
+
+/** How a run ended in one worker. */
+export interface RunOutcome {
+  readonly completedSteps: number;
+}

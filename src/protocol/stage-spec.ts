@@ -1,0 +1,89 @@
+/**
+ * What a worker needs to rebuild its stages: plain data, made on the main thread from the user's model.
+ *
+ * A *value* is one tensor of the model's graph (an input or a layer's output), named by a number that is
+ * the same on every thread. Weights travel apart, as raw bytes in the order of `LayerSpec.weights`.
+ */
+
+/** JSON as structured clone carries it. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+export interface WeightSpec {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: 'float32' | 'int32' | 'bool';
+}
+
+export interface LayerSpec {
+  /** Position among the model's layers, which does not depend on the cut. */
+  readonly index: number;
+  readonly name: string;
+  readonly className: string;
+  /** The layer's tfjs config with its initializers replaced by zeros: weights are written right after. */
+  readonly config: { readonly [key: string]: Json };
+  /** Shapes that `build` is given, one per input of the layer's first call; `null` for the batch axis. */
+  readonly buildShapes: readonly (readonly (number | null)[])[];
+  /** In the canonical order of `model/weights.ts`, which does not depend on `trainable` flags. */
+  readonly weights: readonly WeightSpec[];
+}
+
+/** One call of a layer. */
+export interface NodeSpec {
+  /** Index into `StageSpec.layers`. */
+  readonly layer: number;
+  readonly inputs: readonly number[];
+  readonly outputs: readonly number[];
+}
+
+/** The values that one edge carries, in message order. */
+export interface EdgeValues {
+  readonly peer: number;
+  readonly values: readonly number[];
+  /** Those of the values whose gradients flow back, in the order of the backward message. */
+  readonly gradientValues: readonly number[];
+}
+
+/** Refers to one weight of a stage: `layer` indexes `StageSpec.layers`, `weight` its `weights`. */
+export interface WeightRef {
+  readonly layer: number;
+  readonly weight: number;
+  /** Position among all trainable weights of the model, which fixes the order inside the optimizer. */
+  readonly order: number;
+}
+
+export interface StageSpec {
+  readonly stage: number;
+  readonly layers: readonly LayerSpec[];
+  /** Calls in execution order. */
+  readonly nodes: readonly NodeSpec[];
+  /** Model inputs that the driver feeds to this stage: value and position in the model's input list. */
+  readonly fedInputs: readonly { readonly value: number; readonly input: number; readonly dtype: string }[];
+  /** Model outputs that this stage computes: value and position in the model's output list. */
+  readonly ownedOutputs: readonly { readonly value: number; readonly output: number }[];
+  readonly incoming: readonly EdgeValues[];
+  readonly outgoing: readonly EdgeValues[];
+  readonly trainable: readonly WeightRef[];
+}
+
+/** A function that workers resolve by name: from tfjs itself or from a `setup` module. */
+export interface FunctionRef {
+  readonly module: string;
+  readonly name: string;
+}
+
+export type NamedFunction = string | { readonly ref: FunctionRef };
+
+/** What `model.compile` was given, as data. */
+export interface CompileSpec {
+  readonly optimizer: { readonly className: string; readonly config: { readonly [key: string]: Json } };
+  /** One loss per model output. */
+  readonly losses: readonly NamedFunction[];
+  /** Metrics of each model output. */
+  readonly metrics: readonly (readonly NamedFunction[])[];
+  readonly outputs: readonly { readonly name: string; readonly shape: readonly (number | null)[] }[];
+}
+
+/** How a worker's layers treat what depends on the other samples of a mini-batch. */
+export type BatchNormMode = 'exact' | 'micro-batch' | 'deferred';
+
+export type BackendName = 'tensorflow' | 'wasm' | 'cpu';

@@ -1,0 +1,80 @@
+/**
+ * The control interface of a worker, called over Comlink. Calls are answered between runs and at service points
+ * between mini-batches; data never passes here.
+ *
+ * Methods that can fail return `Reply`, since Comlink drops an error's class and fields.
+ */
+import type { Failure } from './failure.js';
+import type { RunOutcome, SessionSpec } from './session.js';
+import type { BackendName, CompileSpec, StageSpec } from './stage-spec.js';
+
+export type Reply<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly failure: Failure };
+
+export interface WorkerInit {
+  readonly worker: number;
+  readonly backend: BackendName | 'null';
+  readonly control: SharedArrayBuffer;
+  /** Modules to import before any stage is built: custom layers, losses, metrics. */
+  readonly setup: readonly string[];
+  readonly seed: number;
+}
+
+export interface WorkerInfo {
+  readonly threadId: number;
+  readonly backend: string;
+  readonly backendVersion: string;
+}
+
+/** Raw weights: one buffer a weight, in `StageSpec.layers[].weights` order. */
+export type WeightBuffers = readonly ArrayBuffer[];
+
+export interface OptimizerState {
+  readonly iterations: number;
+  /** Slot groups (first moments, second moments, …), each with one buffer a trainable weight of the stage. */
+  readonly groups: readonly (readonly ArrayBuffer[])[];
+}
+
+/** Shape and element type of one model input for profiling, batch axis included. */
+export interface ProfileInput {
+  readonly value: number;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+}
+
+/** Times of one node for one micro-batch, in milliseconds. */
+export interface NodeProfile {
+  readonly forwardMs: number;
+  readonly backwardInputMs: number;
+  readonly backwardWeightMs: number;
+  /** One optimizer step for the node's weights: once a mini-batch, not once a micro-batch. */
+  readonly stepMs: number;
+  readonly outputBytes: number;
+}
+
+export interface MemoryInfo {
+  readonly tensorCount: number;
+  readonly tensorBytes: number;
+}
+
+export interface WorkerApi {
+  init(init: WorkerInit): Promise<Reply<WorkerInfo>>;
+  build(stages: readonly StageSpec[], compile: CompileSpec): Promise<Reply<void>>;
+  profile(
+    model: StageSpec,
+    optimizer: CompileSpec['optimizer'],
+    inputs: readonly ProfileInput[],
+    repeats: number,
+  ): Promise<Reply<readonly NodeProfile[]>>;
+  writeWeights(stage: number, weights: WeightBuffers): Promise<Reply<void>>;
+  readWeights(stage: number): Promise<Reply<WeightBuffers>>;
+  writeOptimizer(stage: number, state: OptimizerState): Promise<Reply<void>>;
+  readOptimizer(stage: number): Promise<Reply<OptimizerState>>;
+  openSession(spec: SessionSpec): Promise<Reply<void>>;
+  run(session: number): Promise<Reply<RunOutcome>>;
+  closeSession(session: number): Promise<Reply<void>>;
+  resetStates(): Promise<Reply<void>>;
+  memory(): Promise<Reply<MemoryInfo>>;
+  close(): Promise<void>;
+}
