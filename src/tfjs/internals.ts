@@ -1,0 +1,310 @@
+/**
+ * Everything that Millrace needs of TensorFlow.js beyond its public API, in one place.
+ *
+ * tfjs 4.22 is a peer dependency pinned to its minor version, so these members can be relied on; still, each
+ * accessor checks what it reads and fails with the member's name, because the user's copy is the user's. Nothing
+ * outside this file reads a private member of tfjs.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { MillraceError } from '../errors.js';
+
+function required<T>(value: T | null | undefined, member: string): T {
+  if (value === null || value === undefined) {
+    throw new MillraceError(
+      'MILLRACE_TFJS',
+      `TensorFlow.js ${tf.version_core} has no ${member}, which Millrace relies on. ` +
+        'Install @tensorflow/tfjs ~4.22.0, and only one copy of it.',
+    );
+  }
+  return value;
+}
+
+// ---------------------------------------------------------------- engine: tape and scopes
+
+/** One recorded kernel call. `gradient` returns one thunk per input; nothing need be computed before a call. */
+export interface TapeNode {
+  readonly id: number;
+  readonly kernelName: string;
+  readonly inputs: Readonly<Record<string, tf.Tensor>>;
+  readonly outputs: readonly tf.Tensor[];
+  readonly saved: readonly tf.Tensor[];
+  readonly gradient?: (dys: (tf.Tensor | null)[]) => Record<string, () => tf.Tensor>;
+}
+
+interface EngineState {
+  activeTape: TapeNode[] | null;
+  activeScope: { track: tf.Tensor[] } | null;
+  gradientDepth: number;
+}
+
+interface Engine {
+  readonly state: EngineState;
+  startTape(): void;
+  endTape(): void;
+  startScope(name?: string): void;
+  endScope(result?: unknown): void;
+  keep<T extends tf.Tensor>(tensor: T): T;
+}
+
+const engine = (): Engine => tf.engine() as unknown as Engine;
+
+function engineState(): EngineState {
+  return required(engine().state, 'engine().state');
+}
+
+/**
+ * Runs `run` with the tape on and returns its result with the recorded nodes. What `run` passes to `tf.keep` and the
+ * nodes' saved tensors (see `disposeTape`) are the caller's from then on; all else that `run` made is disposed.
+ *
+ * Must not be nested in another gradient computation: the tape would be shared.
+ */
+export function recordTape<T>(run: () => T): { result: T; tape: TapeNode[] } {
+  const tfEngine = engine();
+  const state = engineState();
+  if (state.gradientDepth !== 0) {
+    throw new MillraceError('MILLRACE_TFJS', 'A forward pass cannot be recorded inside another gradient.');
+  }
+  tfEngine.startTape();
+  tfEngine.startScope('millrace.forward');
+  try {
+    const result = run();
+    return { result, tape: required(state.activeTape, 'engine().state.activeTape') };
+  } catch (error) {
+    if (state.activeTape !== null) disposeTape(state.activeTape);
+    throw error;
+  } finally {
+    tfEngine.endScope();
+    tfEngine.endTape();
+    state.activeTape = null;
+  }
+}
+
+/** Disposes what the tape kept for the backward pass. */
+export function disposeTape(tape: readonly TapeNode[]): void {
+  for (const node of tape) for (const tensor of node.saved) tensor.dispose();
+}
+
+/**
+ * Runs `run` and returns its result with every tensor that it made and that nothing else keeps; the caller owns
+ * them all. Unlike in `tf.tidy`, nothing is disposed: closures that `run` returned may still read them.
+ */
+export function collectTensors<T>(run: () => T): { result: T; owned: tf.Tensor[] } {
+  const tfEngine = engine();
+  tfEngine.startScope('millrace.collect');
+  const scope = required(engineState().activeScope, 'engine().state.activeScope');
+  try {
+    const result = run();
+    const owned = required(scope.track, 'scope.track').filter(
+      tensor => !(tensor as tf.Tensor & { kept: boolean }).kept && !tensor.isDisposed,
+    );
+    for (const tensor of owned) tfEngine.keep(tensor);
+    return { result, owned };
+  } finally {
+    tfEngine.endScope();
+  }
+}
+
+// ---------------------------------------------------------------- layers: graph and weights
+
+export type Layer = tf.layers.Layer;
+export type LayerVariable = tf.LayerVariable;
+
+/** One call of a layer in the symbolic graph. */
+export interface GraphCall {
+  readonly outboundLayer: Layer;
+  readonly inputTensors: readonly tf.SymbolicTensor[];
+  readonly outputTensors: readonly tf.SymbolicTensor[];
+  readonly inputShapes: readonly tf.Shape[] | tf.Shape;
+}
+
+/** The call that produces `tensor`, and which of the call's outputs it is. */
+export function producerOf(tensor: tf.SymbolicTensor): { call: GraphCall; output: number } {
+  const nodes = required(
+    (tensor.sourceLayer as unknown as { inboundNodes?: GraphCall[] }).inboundNodes,
+    'Layer.inboundNodes',
+  );
+  const call = required(
+    nodes[required(tensor.nodeIndex, 'SymbolicTensor.nodeIndex')],
+    'SymbolicTensor.nodeIndex',
+  );
+  return { call, output: required(tensor.tensorIndex, 'SymbolicTensor.tensorIndex') };
+}
+
+interface LayerParts {
+  layers?: readonly Layer[];
+  layer?: Layer;
+  forwardLayer?: Layer;
+  backwardLayer?: Layer;
+  cell?: Layer;
+  cells?: readonly Layer[];
+  _trainableWeights?: readonly LayerVariable[];
+  _nonTrainableWeights?: readonly LayerVariable[];
+}
+
+/** The layers that a container, wrapper or recurrent layer is made of, in a fixed order. */
+export function innerLayers(layer: Layer): readonly Layer[] {
+  const parts = layer as unknown as LayerParts;
+  if (Array.isArray(parts.layers)) return parts.layers;
+  if (parts.forwardLayer !== undefined && parts.backwardLayer !== undefined) {
+    return [parts.forwardLayer, parts.backwardLayer];
+  }
+  if (Array.isArray(parts.cells)) return parts.cells;
+  const inner = parts.layer ?? parts.cell;
+  return inner === undefined || inner === null ? [] : [inner];
+}
+
+/** The weights that a layer itself holds, whatever its `trainable` flag says. */
+export function ownWeights(layer: Layer): readonly LayerVariable[] {
+  const parts = layer as unknown as LayerParts;
+  return [...(parts._trainableWeights ?? []), ...(parts._nonTrainableWeights ?? [])];
+}
+
+/** The engine variable behind a layer's weight. */
+export function variableOf(weight: LayerVariable): tf.Variable {
+  return weight.read() as tf.Variable;
+}
+
+export function regularizationLosses(layer: Layer): tf.Scalar[] {
+  return (layer as unknown as { calculateLosses(): tf.Scalar[] }).calculateLosses();
+}
+
+/** Builds a layer for known input shapes without a symbolic call, as `apply` would. */
+export function buildLayer(layer: Layer, shapes: readonly tf.Shape[]): void {
+  if (layer.built) return;
+  layer.build(shapes.length === 1 ? (shapes[0] as tf.Shape) : [...shapes]);
+  layer.built = true;
+}
+
+export function supportsMasking(layer: Layer): boolean {
+  return layer.supportsMasking === true;
+}
+
+export function isStateful(layer: Layer): boolean {
+  return (layer as unknown as { stateful?: boolean }).stateful === true;
+}
+
+// ---------------------------------------------------------------- registered classes
+
+type FromConfig = (cls: unknown, config: object) => unknown;
+
+/** Makes an object of a class registered with tfjs (layers, optimizers, user's own) from its config. */
+export function fromRegisteredConfig<T>(className: string, config: object, kind: string): T {
+  const map = tf.serialization.SerializationMap.getMap().classNameMap as Record<
+    string,
+    [unknown, FromConfig] | undefined
+  >;
+  const entry = map[className];
+  if (entry === undefined) {
+    throw new MillraceError(
+      'MILLRACE_UNKNOWN_CLASS',
+      `The ${kind} class '${className}' is not registered with tfjs in this thread. Register it with ` +
+        'tf.serialization.registerClass() in a module and name that module in the `setup` option.',
+    );
+  }
+  const [cls, fromConfig] = entry;
+  return fromConfig(cls, config) as T;
+}
+
+export function isRegisteredClass(className: string): boolean {
+  return tf.serialization.SerializationMap.getMap().classNameMap[className] !== undefined;
+}
+
+// ---------------------------------------------------------------- compiled models
+
+export type LossOrMetric = (yTrue: tf.Tensor, yPred: tf.Tensor) => tf.Tensor;
+
+interface CompiledModel {
+  optimizer_?: tf.Optimizer;
+  loss?: unknown;
+  metrics?: unknown;
+  lossFunctions?: LossOrMetric[];
+  metricsTensors?: [LossOrMetric, number][];
+  metricsNames?: string[];
+  collectedTrainableWeights?: LayerVariable[];
+  stopTraining_?: boolean;
+  isTraining?: boolean;
+  history?: tf.History;
+  outputNames: string[];
+  getDedupedMetricsNames(): string[];
+  standardizeUserData(
+    x: unknown,
+    y: unknown,
+    sampleWeight: unknown,
+    classWeight: unknown,
+    checkBatchAxis: boolean,
+    batchSize: number,
+  ): Promise<[tf.Tensor[], tf.Tensor[], (tf.Tensor | null)[] | null]>;
+  standardizeUserDataXY(
+    x: unknown,
+    y: unknown,
+    checkBatchAxis: boolean,
+    batchSize: number,
+  ): [tf.Tensor[], tf.Tensor[]];
+}
+
+/**
+ * The private side of a compiled model: what `compile` resolved, and tfjs's own checks of user data. A `tf.Sequential`
+ * keeps all of it in an inner functional model.
+ */
+export function compiled(model: tf.LayersModel): CompiledModel {
+  const inner = (model as { model?: tf.LayersModel }).model ?? model;
+  const parts = inner as unknown as CompiledModel;
+  required(parts.standardizeUserData, 'LayersModel.standardizeUserData');
+  required(parts.standardizeUserDataXY, 'LayersModel.standardizeUserDataXY');
+  required(parts.getDedupedMetricsNames, 'LayersModel.getDedupedMetricsNames');
+  return parts;
+}
+
+export function isCompiled(model: tf.LayersModel): boolean {
+  const { optimizer_, lossFunctions } = compiled(model);
+  return optimizer_ !== undefined && optimizer_ !== null && lossFunctions !== undefined;
+}
+
+/** What `fit` marks on a model while it runs; on a `tf.Sequential` the outer and the inner model both count. */
+function faces(model: tf.LayersModel): CompiledModel[] {
+  return [...new Set([compiled(model), model as unknown as CompiledModel])];
+}
+
+export function isTrainingStopped(model: tf.LayersModel): boolean {
+  return faces(model).some(face => face.stopTraining_ === true);
+}
+
+export function allowTraining(model: tf.LayersModel): void {
+  for (const face of faces(model)) face.stopTraining_ = false;
+}
+
+export function setTraining(model: tf.LayersModel, isTraining: boolean): void {
+  for (const face of faces(model)) face.isTraining = isTraining;
+}
+
+export function isTraining(model: tf.LayersModel): boolean {
+  return faces(model).some(face => face.isTraining === true);
+}
+
+export function setHistory(model: tf.LayersModel, history: tf.History): void {
+  for (const face of faces(model)) face.history = history;
+}
+
+/** The class that all callbacks extend; tfjs exports only its descendants. */
+export function baseCallbackClass(): abstract new () => unknown {
+  return required(Object.getPrototypeOf(tf.Callback), 'BaseCallback');
+}
+
+// ---------------------------------------------------------------- optimizers
+
+interface OptimizerParts {
+  learningRate?: number;
+  setLearningRate?(learningRate: number): void;
+}
+
+export function learningRateOf(optimizer: tf.Optimizer): number {
+  return (optimizer as unknown as OptimizerParts).learningRate ?? Number.NaN;
+}
+
+/** Sets the rate; SGD and momentum keep a scalar of it, which only their setter renews. */
+export function setLearningRate(optimizer: tf.Optimizer, learningRate: number): void {
+  const parts = optimizer as unknown as OptimizerParts;
+  if (parts.learningRate === learningRate) return;
+  if (parts.setLearningRate !== undefined) parts.setLearningRate(learningRate);
+  else parts.learningRate = learningRate;
+}
