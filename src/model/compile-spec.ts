@@ -1,0 +1,80 @@
+/** What `model.compile` was given, as plain data: names where tfjs has them, references to exported functions else. */
+import * as tf from '@tensorflow/tfjs';
+import { ModelError } from '../errors.js';
+import type { CompileSpec, Json, NamedFunction } from '../protocol/stage-spec.js';
+import { compiled, isCompiled } from '../tfjs/internals.js';
+
+/** Functions that workers can import, by identity: exports of tfjs and of `setup` modules. */
+export type FunctionLocator = ReadonlyMap<unknown, { readonly module: string; readonly name: string }>;
+
+/** Finds functions in tfjs's namespaces and in the exports of the given modules. */
+export function functionLocator(
+  modules: ReadonlyMap<string, Readonly<Record<string, unknown>>>,
+): FunctionLocator {
+  const located = new Map<unknown, { module: string; name: string }>();
+  const namespaces: [string, object][] = [['tf.losses', tf.losses], ['tf.metrics', tf.metrics], ...modules];
+  for (const [module, exports] of namespaces) {
+    for (const [name, value] of Object.entries(exports)) {
+      if (typeof value === 'function' && !located.has(value)) located.set(value, { module, name });
+    }
+  }
+  return located;
+}
+
+export function assertCompiled(model: tf.LayersModel): void {
+  if (isCompiled(model)) return;
+  throw new ModelError(
+    `The model '${model.name}' is not compiled: training needs an optimizer and a loss. ` +
+      "Call model.compile({ optimizer: 'adam', loss: 'categoricalCrossentropy' }) before pipeline(model).",
+  );
+}
+
+export function compileSpec(model: tf.LayersModel, locator: FunctionLocator): CompileSpec {
+  assertCompiled(model);
+  const { optimizer_, loss, metrics, outputNames } = compiled(model);
+  const optimizer = optimizer_!;
+  const describe = (value: unknown, path: string): NamedFunction => {
+    if (typeof value === 'string') return value;
+    const ref = locator.get(value);
+    if (ref !== undefined) return { ref };
+    throw new ModelError(
+      `The ${path} is a function that workers cannot find. Export it from a module of its own and name that module in ` +
+        "the `setup` option, such as pipeline(model, { setup: ['./losses.js'] }).",
+    );
+  };
+  return {
+    optimizer: {
+      className: optimizer.getClassName(),
+      config: JSON.parse(JSON.stringify(optimizer.getConfig())) as { [key: string]: Json },
+    },
+    losses: perOutput(loss, outputNames).map((value, index) =>
+      describe(value, `loss of output '${outputNames[index]}'`),
+    ),
+    metrics: metricsPerOutput(metrics, outputNames).map((list, index) =>
+      list.map(value => describe(value, `metric of output '${outputNames[index]}'`)),
+    ),
+    outputs: model.outputs.map((output, index) => ({ name: outputNames[index]!, shape: output.shape })),
+  };
+}
+
+function perOutput(loss: unknown, outputNames: readonly string[]): unknown[] {
+  if (Array.isArray(loss)) return loss;
+  if (typeof loss === 'object' && loss !== null) {
+    return outputNames.map(name => (loss as Record<string, unknown>)[name]);
+  }
+  return outputNames.map(() => loss);
+}
+
+/** As tfjs collects them: a list goes to every output, a dictionary by name. */
+function metricsPerOutput(metrics: unknown, outputNames: readonly string[]): unknown[][] {
+  if (metrics === undefined || metrics === null) return outputNames.map(() => []);
+  if (Array.isArray(metrics)) return outputNames.map(() => metrics);
+  if (typeof metrics === 'object') {
+    return outputNames.map(name => {
+      const found = (metrics as Record<string, unknown>)[name];
+      if (found === undefined) return [];
+      return Array.isArray(found) ? found : [found];
+    });
+  }
+  return outputNames.map(() => [metrics]);
+}

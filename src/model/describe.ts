@@ -1,0 +1,86 @@
+/** A cut model as plain data for the workers: layer configs, calls, and the values on every edge. */
+
+import { ModelError } from '../errors.js';
+import type { EdgeValues, Json, LayerSpec, StageSpec } from '../protocol/stage-spec.js';
+import { isRegisteredClass } from '../tfjs/internals.js';
+import type { GraphLayer, ModelGraph } from './graph.js';
+import { type CutModel, cutModel } from './stages.js';
+import { trainableWeights } from './trainable.js';
+import { canonicalWeights } from './weights.js';
+
+export function describeStages(cut: CutModel): StageSpec[] {
+  const { graph } = cut;
+  const trainable = trainableWeights(graph);
+  return cut.stages.map((stage): StageSpec => {
+    const place = new Map(stage.layers.map((layer, index) => [layer, index]));
+    return {
+      stage: stage.index,
+      layers: stage.layers.map(layer => describeLayer(graph.layers[layer]!)),
+      nodes: stage.nodes.map(index => {
+        const { layer, inputs, outputs } = graph.nodes[index]!;
+        return { layer: place.get(layer)!, inputs, outputs };
+      }),
+      fedInputs: stage.inputs.map(input => {
+        const value = graph.inputs[input]!;
+        return { value, input, dtype: graph.values[value]!.dtype };
+      }),
+      ownedOutputs: stage.outputs.map(output => ({ value: graph.outputs[output]!, output })),
+      incoming: cut.edges
+        .filter(edge => edge.to === stage.index)
+        .map(({ from, values, gradientValues }): EdgeValues => ({ peer: from, values, gradientValues })),
+      outgoing: cut.edges
+        .filter(edge => edge.from === stage.index)
+        .map(({ to, values, gradientValues }): EdgeValues => ({ peer: to, values, gradientValues })),
+      trainable: trainable
+        .filter(({ layer }) => place.has(layer))
+        .map(({ layer, weight, order }) => ({ layer: place.get(layer)!, weight, order })),
+    };
+  });
+}
+
+/** The whole model as a single stage, as profiling wants it. */
+export function describeWhole(graph: ModelGraph): StageSpec {
+  return describeStages(cutModel(graph, []))[0]!;
+}
+
+function describeLayer({ layer, index, name, buildShapes }: GraphLayer): LayerSpec {
+  const className = layer.getClassName();
+  if (!isRegisteredClass(className)) {
+    throw new ModelError(
+      `Layer '${name}' has the class '${className}', which is not registered with tfjs, so workers cannot rebuild it. ` +
+        'Call tf.serialization.registerClass() in a module of its own and name that module in the `setup` option.',
+      name,
+    );
+  }
+  return {
+    index,
+    name,
+    className,
+    config: withoutInitializers(layer.getConfig() as Json) as LayerSpec['config'],
+    buildShapes: buildShapes as LayerSpec['buildShapes'],
+    weights: canonicalWeights(layer).map(weight => ({
+      name: weight.originalName,
+      shape: weight.shape as number[],
+      dtype: weight.dtype as 'float32',
+    })),
+  };
+}
+
+/**
+ * Replaces initializers by zeros, also those of inner layers: weights are overwritten right after building, and an
+ * orthogonal initializer alone can take minutes (139 s for an LSTM of 256 units on the cpu backend).
+ */
+function withoutInitializers(config: Json): Json {
+  if (Array.isArray(config)) return config.map(withoutInitializers);
+  if (config === null || typeof config !== 'object') return config === undefined ? null : config;
+  return Object.fromEntries(
+    Object.entries(config)
+      .filter(([, value]) => value !== undefined)
+      .map(([key, value]) => [
+        key,
+        /initializer$/i.test(key) && value !== null && typeof value === 'object'
+          ? { className: 'Zeros', config: {} }
+          : withoutInitializers(value as Json),
+      ]),
+  );
+}
