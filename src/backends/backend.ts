@@ -1,0 +1,25 @@
+/**
+ * What a stage needs of the engine under it, beyond tfjs's own operations: moving tensors in and out of shared memory.
+ *
+ * Every backend's folder holds the same files: `index.ts` with its `Backend`, and what that one needs.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import type { BackendName } from '../protocol/stage-spec.js';
+import type { TensorData, TensorHeader } from '../protocol/tensor.js';
+
+export interface Backend {
+  readonly name: BackendName;
+  readonly version: string;
+  /**
+   * Whether a tensor made by `fromSlot`, and whatever `reshape`, `slice`, `cast` or `clone` makes of it, goes on
+   * reading the slot. Such a slot may be released only when all of these tensors are gone.
+   */
+  readonly aliasesSlots: boolean;
+  /** Makes a tensor of the data in a slot; the caller disposes it. `data` must stay as it is while it is aliased. */
+  fromSlot(data: TensorData, header: TensorHeader): tf.Tensor;
+  /** Writes a tensor's data into a slot: one copy, complete when the call returns. The tensor stays the caller's. */
+  toSlot(tensor: tf.Tensor, slot: TensorData): void;
+}
+
+/** Loads a backend into the calling thread and makes it tfjs's current one. */
+export type BackendLoader = () => Promise<Backend>;

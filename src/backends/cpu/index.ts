@@ -1,0 +1,18 @@
+/** tfjs's plain JavaScript backend: everywhere, slow, and the one that needs nothing loaded. */
+import * as tf from '@tensorflow/tfjs';
+import { BackendError } from '../../errors.js';
+import type { Backend } from '../backend.js';
+
+export async function loadCpuBackend(): Promise<Backend> {
+  if (!(await tf.setBackend('cpu'))) throw new BackendError('cpu', 'tfjs could not start its cpu backend.');
+  await tf.ready();
+  return {
+    name: 'cpu',
+    version: tf.version_core,
+    aliasesSlots: true,
+    // tfjs keeps a typed array of the right type as it is, so this copies nothing.
+    fromSlot: (data, header) => tf.tensor(data, [...header.shape], header.dtype),
+    // The cpu backend hands out its own array, so this is the only copy.
+    toSlot: (tensor, slot) => slot.set(tensor.dataSync()),
+  };
+}

@@ -1,0 +1,87 @@
+/**
+ * Finding and preparing tfjs-node's native addon in the main thread, before any worker loads it.
+ *
+ * Two facts make the order matter. The addon reads its thread counts from the environment when it is first loaded in
+ * the process, so they must be set before. And it enters the names of op attributes into a process-global
+ * `std::set` without a lock: two threads that insert at once corrupt it (tensorflow/tfjs issue 8388; 2 of 95 runs with
+ * 8 workers crashed). Entering every name once, from one thread, makes all later calls read-only: 0 of 70 crashed.
+ * To be deleted when tfjs-node locks the set itself.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { BackendError } from '../../errors.js';
+import { locateAddon, locateTfjsNode } from '../../setup/index.js';
+import { ATTRIBUTE_NAMES } from './attribute-names.js';
+
+const requireFromHere = createRequire(import.meta.url);
+
+interface Addon {
+  readonly TF_ATTR_BOOL: number;
+  readonly TF_Version?: string;
+  executeOp(op: string, attributes: object[], inputs: number[], outputCount: number): unknown;
+}
+
+export interface PreparedAddon {
+  readonly version: string;
+  /** Whether the user's program had loaded the addon before, so that its thread counts could not be set. */
+  readonly loadedBefore: boolean;
+}
+
+let prepared: PreparedAddon | undefined;
+
+function findAddon(): string {
+  const tfjsNode = locateTfjsNode();
+  if (tfjsNode === null) {
+    throw new BackendError(
+      'tensorflow',
+      'the package @tensorflow/tfjs-node is not installed. Run `npx millrace setup` to install and prepare it.',
+    );
+  }
+  const path = locateAddon(tfjsNode);
+  if (!existsSync(path)) {
+    throw new BackendError(
+      'tensorflow',
+      '@tensorflow/tfjs-node is installed without its native addon. Run `npx millrace setup`, then `npx millrace doctor`.',
+    );
+  }
+  return path;
+}
+
+/**
+ * Loads the addon with one thread per worker and enters all attribute names. Repeated calls return the first result.
+ * The user's tfjs backend stays as it is: the bare addon registers nothing.
+ */
+export function prepareAddon(): PreparedAddon {
+  if (prepared !== undefined) return prepared;
+  const path = findAddon();
+  const loadedBefore = requireFromHere.cache[path] !== undefined;
+  if (!loadedBefore) {
+    process.env['TF_NUM_INTRAOP_THREADS'] = '1';
+    process.env['TF_NUM_INTEROP_THREADS'] = '1';
+    // TensorFlow's start-up notices say nothing about the user's program.
+    process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
+  }
+  let addon: Addon;
+  try {
+    addon = requireFromHere(path) as Addon;
+  } catch (error) {
+    throw new BackendError(
+      'tensorflow',
+      `The native addon of @tensorflow/tfjs-node does not load: ${(error as Error).message}. ` +
+        'Run `npx millrace doctor` to see why.',
+      { cause: error },
+    );
+  }
+  for (const name of ATTRIBUTE_NAMES) enterAttributeName(addon, name);
+  prepared = { version: addon.TF_Version ?? 'unknown', loadedBefore };
+  return prepared;
+}
+
+/** The addon enters a name before it reads the value, and refuses this one: nothing reaches TensorFlow. */
+function enterAttributeName(addon: Addon, name: string): void {
+  try {
+    addon.executeOp('NoOp', [{ name, type: addon.TF_ATTR_BOOL, value: null }], [], 0);
+  } catch {
+    // By now the name is entered.
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * tfjs's WebAssembly backend. In Node it has SIMD but never threads, so worker threads are the only way to several
+ * cores; each worker holds its own heap, hence one copy into a slot and one out of it.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
+import { BackendError } from '../../errors.js';
+import type { TensorData } from '../../protocol/tensor.js';
+import type { Backend } from '../backend.js';
+import { registerWasmTrainingKernels } from './kernels/index.js';
+
+export async function loadWasmBackend(): Promise<Backend> {
+  const wasm = await import('@tensorflow/tfjs-backend-wasm');
+  if (!(await tf.setBackend('wasm'))) {
+    throw new BackendError('wasm', 'tfjs could not start its WebAssembly backend in this version of Node.');
+  }
+  await tf.ready();
+  registerWasmTrainingKernels();
+  const backend = tf.backend() as BackendWasm;
+  return {
+    name: 'wasm',
+    version: wasm.version_wasm,
+    aliasesSlots: false,
+    fromSlot: (data, header) => tf.tensor(data, [...header.shape], header.dtype),
+    // A view of the heap instead of `dataSync`, which would make a copy of its own first.
+    toSlot: (tensor, slot) => slot.set(backend.typedArrayFromHeap(tensor) as TensorData),
+  };
+}

@@ -1,0 +1,72 @@
+/**
+ * The routines of this folder, compiled onto the memory of a WebAssembly backend so that they read and write tensors
+ * in place. Compiled once per memory, at the first kernel that needs them (about 5 ms).
+ */
+import { ADD_ROWS } from './add-rows.js';
+import { assembleModule } from './assembler.js';
+import { DEPTHWISE_FILTER } from './depthwise-filter.js';
+import { MAX_WINDOW, MAX_WINDOW_GRADIENT } from './max-window.js';
+import { SEGMENT_SUM } from './segment-sum.js';
+import { TRANSPOSE } from './transpose.js';
+
+/** All addresses and steps are in bytes; nothing is allocated, so views of the heap stay valid. */
+export interface Routines {
+  transpose(source: number, target: number, rows: number, columns: number): void;
+  depthwiseFilter(
+    x: number,
+    dy: number,
+    sum: number,
+    rows: number,
+    columns: number,
+    channels: number,
+    xRowStep: number,
+    xColumnStep: number,
+    dyRowStep: number,
+    dyColumnStep: number,
+  ): void;
+  maxWindow(
+    x: number,
+    y: number,
+    depths: number,
+    rows: number,
+    columns: number,
+    depthStep: number,
+    rowStep: number,
+    channels: number,
+  ): void;
+  maxWindowGradient(
+    x: number,
+    dy: number,
+    dx: number,
+    depths: number,
+    rows: number,
+    columns: number,
+    depthStep: number,
+    rowStep: number,
+    channels: number,
+  ): void;
+  addRows(source: number, target: number, rows: number, columns: number): void;
+  segmentSum(
+    source: number,
+    ids: number,
+    target: number,
+    rows: number,
+    width: number,
+    segments: number,
+  ): void;
+}
+
+const ROUTINES = [ADD_ROWS, DEPTHWISE_FILTER, MAX_WINDOW, MAX_WINDOW_GRADIENT, SEGMENT_SUM, TRANSPOSE];
+
+const routinesOfMemory = new WeakMap<WebAssembly.Memory, Routines>();
+
+/** The routines on `memory`; they follow it when it grows. */
+export function routinesOn(memory: WebAssembly.Memory): Routines {
+  let routines = routinesOfMemory.get(memory);
+  if (routines === undefined) {
+    const module = new WebAssembly.Module(assembleModule(ROUTINES));
+    routines = new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Routines;
+    routinesOfMemory.set(memory, routines);
+  }
+  return routines;
+}

@@ -1,0 +1,132 @@
+/**
+ * The kernels that training needs, by the layers that need them: forward kernels of tfjs-layers, the kernels that the
+ * gradient functions of tfjs-core call, and what losses, metrics and optimizers add. A backend that has them all
+ * trains every layer of tfjs-layers with plain `model.fit`; `test/backends/wasm` trains each to hold this list to it.
+ */
+import * as tf from '@tensorflow/tfjs';
+
+const GROUPS = {
+  arithmetic: [
+    'Abs',
+    'Add',
+    'AddN',
+    'Ceil',
+    'ClipByValue',
+    'Cos',
+    'Exp',
+    'Expm1',
+    'Floor',
+    'Log',
+    'Log1p',
+    'Maximum',
+    'Minimum',
+    'Mod',
+    'Multiply',
+    'Neg',
+    'Pow',
+    'RealDiv',
+    'Reciprocal',
+    'Round',
+    'Rsqrt',
+    'Sign',
+    'Sin',
+    'Sqrt',
+    'Square',
+    'SquaredDifference',
+    'Sub',
+  ],
+  activations: [
+    'Elu',
+    'EluGrad',
+    'Erf',
+    'LeakyRelu',
+    'Prelu',
+    'Relu',
+    'Relu6',
+    'Selu',
+    'Sigmoid',
+    'Softmax',
+    'Softplus',
+    'Step',
+    'Tanh',
+  ],
+  comparisons: [
+    'Equal',
+    'Greater',
+    'GreaterEqual',
+    'Less',
+    'LessEqual',
+    'LogicalAnd',
+    'LogicalNot',
+    'LogicalOr',
+    'NotEqual',
+    'Select',
+  ],
+  reductions: ['All', 'Any', 'ArgMax', 'ArgMin', 'Max', 'Mean', 'Min', 'Prod', 'Sum', 'TopK'],
+  shapes: [
+    'BatchToSpaceND',
+    'Cast',
+    'Concat',
+    'ExpandDims',
+    'Fill',
+    'Identity',
+    'MirrorPad',
+    'OnesLike',
+    'Pack',
+    'PadV2',
+    'Range',
+    'Reshape',
+    'Reverse',
+    'Slice',
+    'SpaceToBatchND',
+    'SplitV',
+    'StridedSlice',
+    'Tile',
+    'Transpose',
+    'Unpack',
+    'ZerosLike',
+  ],
+  dense: ['BatchMatMul', 'Einsum', '_FusedMatMul'],
+  convolution: [
+    'Conv2D',
+    'Conv2DBackpropFilter',
+    'Conv2DBackpropInput',
+    'Conv3D',
+    'Conv3DBackpropFilterV2',
+    'Conv3DBackpropInputV2',
+    'DepthwiseConv2dNative',
+    'DepthwiseConv2dNativeBackpropFilter',
+    'DepthwiseConv2dNativeBackpropInput',
+    'FusedConv2D',
+    'FusedDepthwiseConv2D',
+  ],
+  pooling: [
+    'AvgPool',
+    'AvgPool3D',
+    'AvgPool3DGrad',
+    'AvgPoolGrad',
+    'MaxPool',
+    'MaxPool3D',
+    'MaxPool3DGrad',
+    'MaxPoolGrad',
+  ],
+  images: [
+    'CropAndResize',
+    'ResizeBilinear',
+    'ResizeBilinearGrad',
+    'ResizeNearestNeighbor',
+    'ResizeNearestNeighborGrad',
+  ],
+  normalization: ['FusedBatchNorm', 'LRN', 'LRNGrad'],
+  embedding: ['GatherNd', 'GatherV2', 'OneHot', 'ScatterNd', 'UnsortedSegmentSum'],
+  counting: ['Bincount', 'Cumsum', 'DenseBincount', 'Multinomial'],
+} as const;
+
+/** Names of all kernels that training may call. */
+export const TRAINING_KERNELS: readonly string[] = Object.values(GROUPS).flat();
+
+/** Those of `TRAINING_KERNELS` that no one has registered for a backend; empty when it can train. */
+export function missingTrainingKernels(backend: string): string[] {
+  const names = new Set(tf.getKernelsForBackend(backend).map(kernel => kernel.kernelName));
+  return TRAINING_KERNELS.filter(name => !names.has(name));
+}

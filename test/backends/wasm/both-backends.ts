@@ -1,0 +1,86 @@
+/** Runs the same computation on tfjs's cpu backend (the oracle) and on wasm with Millrace's kernels, and compares. */
+import * as tf from '@tensorflow/tfjs';
+import '@tensorflow/tfjs-backend-wasm';
+import { expect } from 'vitest';
+import { registerWasmTrainingKernels } from '#internal/backends/wasm/kernels/index.js';
+
+/**
+ * Bound on ‖wasm − cpu‖₂ / ‖cpu‖₂. The two add float32 numbers in another order (cpu partly in float64); the sums here have up
+ * to some thousand terms, so rounding stays near 1e-6. One wrong term in a thousand would be 1e-3.
+ */
+export const RELATIVE_ERROR = 1e-5;
+/** For results that are zero but for rounding. */
+export const ABSOLUTE_ERROR = 1e-6;
+
+export interface Result {
+  readonly shape: number[];
+  readonly dtype: string;
+  readonly values: number[];
+}
+
+/** Makes a backend current; wasm with the kernels. */
+export async function use(backend: 'cpu' | 'wasm'): Promise<void> {
+  registerWasmTrainingKernels();
+  await tf.setBackend(backend);
+}
+
+/** What `compute` returns on a backend, as plain numbers. Everything it makes is disposed. */
+export async function resultsOn(backend: 'cpu' | 'wasm', compute: () => tf.Tensor[]): Promise<Result[]> {
+  await use(backend);
+  const tensors = tf.tidy(compute);
+  const results = tensors.map(tensor => ({
+    shape: tensor.shape,
+    dtype: tensor.dtype,
+    values: Array.from(tensor.dataSync()),
+  }));
+  tf.dispose(tensors);
+  return results;
+}
+
+/** Fails unless both backends agree on shapes, element types and values, and wasm disposes what it makes. */
+export async function expectSame(compute: () => tf.Tensor[], relativeError = RELATIVE_ERROR): Promise<void> {
+  const expected = await resultsOn('cpu', compute);
+  await use('wasm');
+  const before = allocations();
+  const actual = await resultsOn('wasm', compute);
+  expect(allocations()).toEqual(before);
+  expect(actual.map(({ shape, dtype }) => ({ shape, dtype }))).toEqual(
+    expected.map(({ shape, dtype }) => ({ shape, dtype })),
+  );
+  for (const [index, { values }] of expected.entries()) {
+    expectClose(actual[index]?.values ?? [], values, relativeError);
+  }
+}
+
+export function expectClose(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  relativeError: number,
+  what = '',
+): void {
+  let difference = 0;
+  let norm = 0;
+  for (let index = 0; index < expected.length; index++) {
+    difference += ((actual[index] ?? Number.NaN) - (expected[index] ?? 0)) ** 2;
+    norm += (expected[index] ?? 0) ** 2;
+  }
+  const limit = relativeError * Math.sqrt(norm) + ABSOLUTE_ERROR;
+  expect(Math.sqrt(difference), `${what} distance to cpu (norm ${Math.sqrt(norm)})`).toBeLessThanOrEqual(
+    limit,
+  );
+}
+
+/** Tensors that the engine knows and data that the current backend holds. */
+export function allocations(): { tensors: number; data: number } {
+  return { tensors: tf.memory().numTensors, data: tf.engine().backend.numDataIds() };
+}
+
+/** Bytes of the WebAssembly heap. */
+export function heapBytes(): number {
+  return (tf.backend() as unknown as { wasm: { HEAPU8: Uint8Array } }).wasm.HEAPU8.byteLength;
+}
+
+/** Reproducible numbers in [-1, 1). */
+export function values(shape: readonly number[], seed = 1): tf.Tensor {
+  return tf.randomUniform([...shape], -1, 1, 'float32', seed);
+}
