@@ -1,0 +1,40 @@
+/**
+ * Lowers a schedule to programs: one flat list of actions per worker, for one mini-batch.
+ *
+ * A chain of small passes, each a pure function over one worker's list:
+ *   1. recompute        `R` before the B's that rebuild their tape (training)
+ *   2. steps            `S` behind each stage's last W (training)
+ *   3. driver messages  feeds before F, outputs after F (predicting)
+ *   4. stage messages   activations and gradients; last, so that they stand nearest to their F or B and other
+ *                       stages never wait for the driver
+ */
+import type { Program } from '../../protocol/action.js';
+import type { Schedule } from '../../protocol/schedule.js';
+import type { RunMode } from '../../protocol/session.js';
+import type { StageTopology } from '../../protocol/topology.js';
+import { addDriverMessages } from './lower/driver-messages.js';
+import { addRecompute, type RecomputeMode } from './lower/recompute.js';
+import { addStageMessages } from './lower/stage-messages.js';
+import { addSteps } from './lower/steps.js';
+
+export interface LowerOptions {
+  /** Default `train`. Evaluating and predicting take schedules of forwards alone. */
+  readonly mode?: RunMode;
+  /** Default `never`. Has no meaning outside training. */
+  readonly recompute?: RecomputeMode;
+}
+
+/**
+ * One program per worker. For predicting, `topology.fedStages` names the stages that own model inputs; targets
+ * are not fed then.
+ */
+export function lower(
+  schedule: Schedule,
+  topology: StageTopology,
+  { mode = 'train', recompute = 'never' }: LowerOptions = {},
+): readonly Program[] {
+  return schedule.orders.map(order => {
+    const training = mode === 'train' ? addSteps(addRecompute(order, recompute)) : order;
+    return addStageMessages(addDriverMessages(training, topology, mode), topology);
+  });
+}

@@ -1,0 +1,167 @@
+/**
+ * Cuts a model by measured time.
+ *
+ * A stage takes, per micro-batch, the forward and backward time of its units plus the transport it does itself: it
+ * writes the activation of the cut behind it and the gradient of the cut before it, and what it reads lies in
+ * shared memory already.
+ *
+ * Two objectives, both solved exactly over the allowed cuts:
+ * - `bottleneck`: the slowest stage, which sets the throughput of a full pipeline (PipeDream's planner).
+ * - `makespan`: Σ stages + (m − 1) · slowest stage, the length of one mini-batch of m micro-batches through stages of
+ *   different speed. It counts for few micro-batches, where a cut that costs much transport is paid
+ *   in every stage of the fill.
+ */
+import { checkProblem, PartitionError } from './errors.js';
+import { blockBounds, prefixSums } from './evenly.js';
+import { leastMakespan } from './makespan.js';
+import type { Cuts, MeasuredProblem, MeasuredUnit } from './problem.js';
+import { leastBottleneck, leastSum, type SegmentCost } from './segments.js';
+
+export interface TransportCost {
+  /** Fixed price of one message. */
+  readonly msPerMessage: number;
+  readonly msPerByte: number;
+}
+
+export interface BalanceOptions {
+  /** Default `bottleneck`. */
+  readonly objective?: 'bottleneck' | 'makespan';
+  /** For `makespan` and for memory. Default 1. */
+  readonly microBatchCount?: number;
+  /** Default: free. */
+  readonly transport?: TransportCost;
+  /** Most bytes a stage may hold. Default: no limit. */
+  readonly memoryLimitBytes?: number;
+  /** Live micro-batches of a stage at its peak. Default: 1F1B's min(m, stageCount − stage). */
+  readonly liveMicroBatches?: (stage: number) => number;
+}
+
+export interface BalancedPartition {
+  readonly cuts: Cuts;
+  /** Time of each stage per micro-batch, its transport included. */
+  readonly stageMs: readonly number[];
+  readonly bottleneckMs: number;
+  /** Σ stages + (m − 1) · slowest stage. */
+  readonly makespanMs: number;
+  /** Segments that the search looked at. */
+  readonly operationCount: number;
+}
+
+export function partitionByTime(
+  problem: MeasuredProblem,
+  stageCount: number,
+  options: BalanceOptions = {},
+): BalancedPartition {
+  checkProblem(problem, stageCount);
+  checkMeasures(problem);
+  const { objective = 'bottleneck', microBatchCount = 1 } = options;
+  const bounds = blockBounds(problem);
+  const blockCount = bounds.length - 1;
+  const boundaryMs = boundaryTimes(problem, options.transport);
+  const time = stageTime(problem.units, bounds, boundaryMs);
+  const memory = stageMemory(problem.units, bounds, stageCount, options);
+  const cost = withinMemory(time, memory, options.memoryLimitBytes);
+
+  const slowest = leastBottleneck(blockCount, stageCount, cost);
+  if (slowest === undefined) throw tooLarge(blockCount, stageCount, memory, options.memoryLimitBytes);
+  const found =
+    objective === 'makespan'
+      ? leastMakespan({ blockCount, stageCount, cost, boundaryMs, microBatchCount, slowest })
+      : leastSum(
+          blockCount,
+          stageCount,
+          cost,
+          slowest.bottleneck,
+          (first, end) => time.of(first, end, 0) ** 2,
+        )!;
+
+  const starts = [0, ...found.starts, blockCount];
+  const stageMs = found.starts.concat(blockCount).map((end, stage) => time.of(starts[stage]!, end, stage));
+  const bottleneckMs = Math.max(...stageMs);
+  return {
+    cuts: found.starts.map(start => bounds[start]!),
+    stageMs,
+    bottleneckMs,
+    makespanMs: stageMs.reduce((sum, ms) => sum + ms, 0) + (microBatchCount - 1) * bottleneckMs,
+    operationCount: slowest.operationCount + found.operationCount,
+  };
+}
+
+/** Time that each side of a boundary spends on it; the ends of the model have no other side. */
+function boundaryTimes({ cutBytes }: MeasuredProblem, transport?: TransportCost): readonly number[] {
+  const ms = (bytes: number): number =>
+    transport === undefined ? 0 : transport.msPerMessage + bytes * transport.msPerByte;
+  return [0, ...cutBytes.map(ms), 0];
+}
+
+function stageTime(
+  units: readonly MeasuredUnit[],
+  bounds: readonly number[],
+  boundaryMs: readonly number[],
+): SegmentCost {
+  const sums = prefixSums(units.map(({ forwardMs, backwardMs }) => forwardMs + backwardMs));
+  const atBound = Float64Array.from(bounds, bound => sums[bound]!);
+  const boundary = Float64Array.from(boundaryMs);
+  return {
+    of: (first, end) => atBound[end]! - atBound[first]! + (boundary[first]! + boundary[end]!),
+    floor: (first, end) => atBound[end]! - atBound[first]! + boundary[end]!,
+  };
+}
+
+function stageMemory(
+  units: readonly MeasuredUnit[],
+  bounds: readonly number[],
+  stageCount: number,
+  {
+    microBatchCount = 1,
+    liveMicroBatches = stage => Math.min(microBatchCount, stageCount - stage),
+  }: BalanceOptions,
+): SegmentCost {
+  const resident = prefixSums(units.map(({ residentBytes = 0 }) => residentBytes));
+  const activations = prefixSums(units.map(({ activationBytes = 0 }) => activationBytes));
+  const live = Array.from({ length: stageCount }, (_, stage) => liveMicroBatches(stage));
+  const bytes = (first: number, end: number, stage: number): number => {
+    const from = bounds[first]!;
+    const to = bounds[end]!;
+    return resident[to]! - resident[from]! + live[stage]! * (activations[to]! - activations[from]!);
+  };
+  return { of: bytes, floor: bytes };
+}
+
+/** A stage beyond the limit costs infinitely much; so does every longer one. */
+function withinMemory(time: SegmentCost, memory: SegmentCost, limitBytes: number | undefined): SegmentCost {
+  if (limitBytes === undefined) return time;
+  const unlessTooLarge =
+    (ms: SegmentCost['of']): SegmentCost['of'] =>
+    (first, end, stage) =>
+      memory.of(first, end, stage) > limitBytes ? Number.POSITIVE_INFINITY : ms(first, end, stage);
+  return { of: unlessTooLarge(time.of), floor: unlessTooLarge(time.floor) };
+}
+
+function tooLarge(
+  blockCount: number,
+  stageCount: number,
+  memory: SegmentCost,
+  limitBytes: number | undefined,
+): PartitionError {
+  const least = leastBottleneck(blockCount, stageCount, memory)!.bottleneck;
+  return new PartitionError(
+    `no cut into ${stageCount} stages keeps every stage within ${limitBytes} bytes; the best needs ${least}. ` +
+      'Allow more memory, more stages, smaller micro-batches or recomputation',
+  );
+}
+
+function checkMeasures({ units, allowedCuts, cutBytes }: MeasuredProblem): void {
+  if (cutBytes.length !== allowedCuts.length) {
+    throw new PartitionError(
+      `cutBytes must have an entry per allowed cut: ${allowedCuts.length}, got ${cutBytes.length}`,
+    );
+  }
+  const isMeasure = (value: number): boolean => Number.isFinite(value) && value >= 0;
+  for (const { name, forwardMs, backwardMs, residentBytes = 0, activationBytes = 0 } of units) {
+    for (const [field, value] of Object.entries({ forwardMs, backwardMs, residentBytes, activationBytes })) {
+      if (!isMeasure(value))
+        throw new PartitionError(`${field} of '${name}' must be a number of at least 0, got ${value}`);
+    }
+  }
+}

@@ -1,0 +1,24 @@
+/** The schedules that train, by name. A new one is a file with a generator and a line here. */
+import type { Schedule } from '../../../protocol/schedule.js';
+import { ScheduleError } from '../errors.js';
+import type { ScheduleGenerator, ScheduleParams } from './clock.js';
+import { gpipe } from './gpipe.js';
+import { oneFOneB } from './one-f-one-b.js';
+
+const GENERATORS: ReadonlyMap<string, ScheduleGenerator> = new Map([
+  ['gpipe', gpipe],
+  ['1f1b', oneFOneB],
+]);
+
+/** Names that `generateSchedule` knows. */
+export const SCHEDULE_NAMES: readonly string[] = [...GENERATORS.keys()];
+
+export function generateSchedule(name: string, params: ScheduleParams): Schedule {
+  const generate = GENERATORS.get(name);
+  if (generate === undefined) {
+    throw new ScheduleError(`unknown schedule '${name}'; known are ${SCHEDULE_NAMES.join(', ')}`, {
+      fault: 'shape',
+    });
+  }
+  return generate(params);
+}

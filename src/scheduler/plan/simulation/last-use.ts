@@ -1,0 +1,30 @@
+/**
+ * When a stage is done with a micro-batch: after the last compute action of the two. In training that is W,
+ * which reads the stage's inputs and output gradients; otherwise F.
+ *
+ * Until then the micro-batch is *live* on the stage: its activations are kept, and so are the slots that its
+ * messages arrived in.
+ */
+import type { Action, Program } from '../../../protocol/action.js';
+
+export class LastUses {
+  readonly #indexOf = new Map<number, Map<number, number>>();
+
+  constructor(program: Program) {
+    program.forEach((action, index) => {
+      if (!isCompute(action)) return;
+      const ofStage = this.#indexOf.get(action.stage) ?? new Map<number, number>();
+      this.#indexOf.set(action.stage, ofStage);
+      for (const microBatch of action.microBatches) ofStage.set(microBatch, index);
+    });
+  }
+
+  /** Position of the last compute action; undefined if there is none. */
+  indexOf(stage: number, microBatch: number): number | undefined {
+    return this.#indexOf.get(stage)?.get(microBatch);
+  }
+}
+
+export function isCompute(action: Action): action is Exclude<Action, { kind: 'send' | 'receive' | 'step' }> {
+  return action.kind !== 'send' && action.kind !== 'receive' && action.kind !== 'step';
+}
