@@ -1,0 +1,76 @@
+/** The stages that a worker holds between sessions: layers with their weights, losses, and the optimizer with its slots. */
+import type { Backend } from '../backends/index.js';
+import { StateError } from '../errors.js';
+import type { CompileSpec, StageSpec } from '../protocol/stage-spec.js';
+import type { EngineMode, StageEngine } from './engine.js';
+import { type OutputFunctions, resolveFunctions } from './functions.js';
+import { StageLayers } from './layers.js';
+import { ModelStage } from './model-stage.js';
+import { StageOptimizer } from './optimizer.js';
+import { RandomContext } from './random/index.js';
+import { SumsLayout } from './sums.js';
+
+interface BuiltStage {
+  readonly spec: StageSpec;
+  readonly layers: StageLayers;
+  readonly optimizer: StageOptimizer;
+}
+
+export class BuiltStages {
+  readonly #stages = new Map<number, BuiltStage>();
+  readonly #functions: readonly OutputFunctions[];
+  readonly #sumsLayout: SumsLayout;
+  readonly #backend: Backend;
+  readonly #random: RandomContext;
+
+  private constructor(backend: Backend, functions: readonly OutputFunctions[], seed: number) {
+    this.#backend = backend;
+    this.#random = new RandomContext(seed);
+    this.#functions = functions;
+    this.#sumsLayout = new SumsLayout(functions.map(({ metrics }) => metrics.length));
+  }
+
+  static async build(
+    backend: Backend,
+    specs: readonly StageSpec[],
+    compile: CompileSpec,
+    seed: number,
+  ): Promise<BuiltStages> {
+    const built = new BuiltStages(backend, await resolveFunctions(compile), seed);
+    for (const spec of specs) {
+      const layers = new StageLayers(spec, built.#random);
+      const variables = spec.trainable.map(ref => layers.variable(ref));
+      const optimizer = new StageOptimizer(compile.optimizer, variables);
+      built.#stages.set(spec.stage, { spec, layers, optimizer });
+    }
+    return built;
+  }
+
+  get(stage: number): BuiltStage {
+    const built = this.#stages.get(stage);
+    if (built === undefined) throw new StateError(`Stage ${stage} was never built in this worker.`);
+    return built;
+  }
+
+  engine(stage: number, mode: EngineMode): StageEngine {
+    const parts = {
+      ...this.get(stage),
+      functions: this.#functions,
+      backend: this.#backend,
+      random: this.#random,
+    };
+    return new ModelStage({ ...parts, sumsLayout: this.#sumsLayout }, mode);
+  }
+
+  resetStates(): void {
+    for (const { layers } of this.#stages.values()) layers.resetStates();
+  }
+
+  dispose(): void {
+    for (const { layers, optimizer } of this.#stages.values()) {
+      layers.dispose();
+      optimizer.dispose();
+    }
+    this.#stages.clear();
+  }
+}

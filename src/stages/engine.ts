@@ -1,0 +1,54 @@
+/**
+ * What the program interpreter asks of a stage. A model stage computes tensors; a null stage waits for set durations and
+ * moves bytes, so that schedules can be timed without any mathematics.
+ *
+ * Life of a micro-batch in a stage, when training: `accept` inputs → `forward` → `emit` activations → (`recompute`) →
+ * `accept` gradients → `backwardInput` → `emit` gradients → `backwardWeight`. What was accepted is released at the end of
+ * `backwardWeight`; in a run without a backward pass, after the last `emit`.
+ */
+import type { Pass, Peer } from '../protocol/action.js';
+import type { SlotView, StepDescriptor } from '../transport/index.js';
+
+/** What a step is about. */
+export type StepInfo = StepDescriptor;
+
+export interface StageEngine {
+  readonly stage: number;
+  begin(info: StepInfo): void;
+  /** Takes over a received slot; `release` is called exactly once, when nothing reads the slot any more. */
+  accept(pass: Pass, peer: Peer, microBatch: number, slot: SlotView, release: () => void): void;
+  /** Writes what goes to `peer` into a claimed slot. */
+  emit(pass: Pass, peer: Peer, microBatch: number, slot: SlotView): void;
+  forward(microBatch: number): void;
+  recompute(microBatch: number): void;
+  backwardInput(microBatch: number): void;
+  backwardWeight(microBatches: readonly number[]): void;
+  step(): void;
+  /** Adds the mini-batch's losses and metrics to the stage's place on the step board. */
+  end(sums: Float64Array): void;
+  /** Drops everything that a broken mini-batch left, without releasing slots. */
+  abandon(): void;
+  /** Frees weights and state; the stage is not used again. */
+  dispose(): void;
+}
+
+/** How an engine is set up for a session. */
+export interface EngineMode {
+  readonly training: boolean;
+  /** Whether outputs go to the driver. */
+  readonly predicting: boolean;
+  /** Micro-batches whose forward pass runs again before their backward pass. */
+  readonly recomputed: ReadonlySet<number>;
+}
+
+/** An error inside one layer's call, so that it can be reported with the layer's name. */
+export class LayerFailure extends Error {
+  readonly layer: string;
+
+  constructor(layer: string, cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    this.name = cause instanceof Error ? cause.name : 'Error';
+    if (cause instanceof Error && cause.stack !== undefined) this.stack = cause.stack;
+    this.layer = layer;
+  }
+}

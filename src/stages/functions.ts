@@ -1,0 +1,63 @@
+/**
+ * Losses and metrics inside a worker.
+ *
+ * tfjs resolves names such as 'categoricalCrossentropy' or 'accuracy' only inside `compile`, so a throw-away model with
+ * one identity layer an output is compiled for it; 'accuracy' depends on the output's shape and loss, which it gets too.
+ * Functions come by reference: from tfjs's own namespaces or from a `setup` module.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { MillraceError } from '../errors.js';
+import { isDecomposable } from '../model/metrics.js';
+import type { CompileSpec, FunctionRef, NamedFunction } from '../protocol/stage-spec.js';
+import { compiled, type LossOrMetric } from '../tfjs/internals.js';
+
+export interface OutputMetric {
+  readonly evaluate: LossOrMetric;
+  /** Whether the metric of a mini-batch is the mean over its samples; if not, outputs are gathered first. */
+  readonly decomposable: boolean;
+}
+
+export interface OutputFunctions {
+  readonly loss: LossOrMetric;
+  readonly metrics: readonly OutputMetric[];
+}
+
+/** The loss and metrics of every model output, in the model's order. */
+export async function resolveFunctions(spec: CompileSpec): Promise<OutputFunctions[]> {
+  const resolved: OutputFunctions[] = [];
+  for (const [index, { shape }] of spec.outputs.entries()) {
+    const loss = await resolve(spec.losses[index]!);
+    const metrics = await Promise.all(spec.metrics[index]!.map(resolve));
+    const input = tf.input({ batchShape: [...shape] });
+    const output = tf.layers.activation({ activation: 'linear' }).apply(input) as tf.SymbolicTensor;
+    const model = tf.model({ inputs: input, outputs: output });
+    model.compile({ optimizer: 'sgd', loss, metrics } as tf.ModelCompileArgs);
+    const { lossFunctions, metricsTensors } = compiled(model);
+    resolved.push({
+      loss: lossFunctions![0]!,
+      metrics: metricsTensors!.map(([evaluate], metric) => ({
+        evaluate,
+        decomposable: isDecomposable(spec.metrics[index]![metric]!),
+      })),
+    });
+    model.dispose();
+  }
+  return resolved;
+}
+
+async function resolve(named: NamedFunction): Promise<string | LossOrMetric> {
+  return typeof named === 'string' ? named : functionOf(named.ref);
+}
+
+async function functionOf({ module, name }: FunctionRef): Promise<LossOrMetric> {
+  const namespace: Record<string, unknown> =
+    module === 'tf.losses' ? tf.losses : module === 'tf.metrics' ? tf.metrics : await import(module);
+  const found = namespace[name];
+  if (typeof found !== 'function') {
+    throw new MillraceError(
+      'MILLRACE_UNKNOWN_FUNCTION',
+      `The module '${module}' exports no function '${name}'.`,
+    );
+  }
+  return found as LossOrMetric;
+}

@@ -1,0 +1,129 @@
+/** A stage's layers inside the worker: rebuilt from their configs, called in the graph's order, masks included. */
+import * as tf from '@tensorflow/tfjs';
+import { ModelError } from '../errors.js';
+import { canonicalWeights } from '../model/weights.js';
+import type { NodeSpec, StageSpec, WeightRef } from '../protocol/stage-spec.js';
+import type { WeightBuffers } from '../protocol/worker-api.js';
+import {
+  buildLayer,
+  fromRegisteredConfig,
+  isStateful,
+  type Layer,
+  type LayerVariable,
+  regularizationLosses,
+  supportsMasking,
+  variableOf,
+} from '../tfjs/internals.js';
+import { LayerFailure } from './engine.js';
+import { type RandomContext, useCounterRandom } from './random/index.js';
+import { typedArrayOf } from './tensors.js';
+
+/** One tensor of the graph with the mask that travels beside it. */
+export interface Value {
+  readonly tensor: tf.Tensor;
+  readonly mask: tf.Tensor | undefined;
+}
+
+export class StageLayers {
+  readonly #spec: StageSpec;
+  readonly #layers: readonly Layer[];
+  readonly #weights: readonly (readonly LayerVariable[])[];
+
+  /** @param random what the stage's random layers draw from; without it they draw as tfjs does */
+  constructor(spec: StageSpec, random?: RandomContext) {
+    this.#spec = spec;
+    this.#layers = spec.layers.map(({ index, name, className, config, buildShapes }) => {
+      try {
+        const layer = fromRegisteredConfig<Layer>(className, config, 'layer');
+        buildLayer(
+          layer,
+          buildShapes.map(shape => [...shape]),
+        );
+        if (random !== undefined) useCounterRandom(layer, String(index), random);
+        return layer;
+      } catch (error) {
+        throw new LayerFailure(name, error);
+      }
+    });
+    this.#weights = this.#layers.map(canonicalWeights);
+    for (const [index, { name, weights }] of spec.layers.entries()) {
+      const found = this.#weights[index]!;
+      if (found.length !== weights.length) {
+        throw new ModelError(
+          `Layer '${name}' has ${found.length} weights when rebuilt from its config, but ${weights.length} in the ` +
+            'model. A custom layer must return everything that its constructor needs from getConfig().',
+          name,
+        );
+      }
+    }
+  }
+
+  /** Calls the layers on `values` and adds what they make, by value id. Tensors belong to the caller's scope. */
+  call(values: Map<number, Value>, training: boolean): void {
+    for (const node of this.#spec.nodes) this.#callNode(node, values, training);
+  }
+
+  #callNode(node: NodeSpec, values: Map<number, Value>, training: boolean): void {
+    const layer = this.#layers[node.layer]!;
+    const inputs = node.inputs.map(id => values.get(id)!);
+    const tensors = inputs.map(input => input.tensor);
+    const masks = inputs.map(input => input.mask as tf.Tensor);
+    const masked = masks.some(mask => mask !== undefined);
+    try {
+      // As tfjs's executor does: inputs as a list, and the first input's mask for the layer.
+      const result = layer.apply(tensors, masked ? { training, mask: masks[0] } : { training });
+      const outputs = (Array.isArray(result) ? result : [result]) as tf.Tensor[];
+      const computed = supportsMasking(layer) ? layer.computeMask(tensors, masks) : undefined;
+      const mask = (Array.isArray(computed) ? computed[0] : computed) ?? undefined;
+      for (const [index, id] of node.outputs.entries()) values.set(id, { tensor: outputs[index]!, mask });
+    } catch (error) {
+      throw new LayerFailure(layer.name, error);
+    }
+  }
+
+  /** The sum of all weight penalties, or `undefined` without regularizers. A layer counts once a call, as in tfjs. */
+  penalty(): tf.Scalar | undefined {
+    const losses = this.#spec.nodes.flatMap(node => regularizationLosses(this.#layers[node.layer]!));
+    return losses.length === 0 ? undefined : losses.reduce((sum, loss) => tf.add(sum, loss));
+  }
+
+  get regularized(): boolean {
+    return this.#layers.some(layer => tf.tidy(() => regularizationLosses(layer).length > 0));
+  }
+
+  variable({ layer, weight }: Pick<WeightRef, 'layer' | 'weight'>): tf.Variable {
+    return variableOf(this.#weights[layer]![weight]!);
+  }
+
+  /** Weights that training changes outside the optimizer, such as a batch norm's running statistics. */
+  nonTrainable(): tf.Variable[] {
+    const trainable = new Set(this.#spec.trainable.map(ref => this.variable(ref)));
+    return this.#allVariables().filter(variable => !trainable.has(variable));
+  }
+
+  #allVariables(): tf.Variable[] {
+    return this.#weights.flat().map(variableOf);
+  }
+
+  read(): ArrayBuffer[] {
+    return this.#allVariables().map(variable => {
+      const data = variable.dataSync();
+      return data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength) as ArrayBuffer;
+    });
+  }
+
+  write(buffers: WeightBuffers): void {
+    for (const [index, variable] of this.#allVariables().entries()) {
+      const data = typedArrayOf(variable.dtype, buffers[index]!);
+      tf.tidy(() => variable.assign(tf.tensor(data, variable.shape, variable.dtype as 'float32')));
+    }
+  }
+
+  resetStates(): void {
+    for (const layer of this.#layers) if (isStateful(layer)) layer.resetStates();
+  }
+
+  dispose(): void {
+    for (const weights of this.#weights) for (const weight of weights) weight.dispose();
+  }
+}

@@ -1,0 +1,364 @@
+/**
+ * A stage of a model at work: it runs its layers forward with the tape on, keeps the tape until the gradient arrives, and
+ * turns gradients of its outputs into gradients of its inputs (B) and of its weights (W).
+ *
+ * Tensors and slots. A received tensor may go on reading its slot, and so may whatever the tape saved of it. Everything of
+ * one micro-batch therefore lives in one `MicroBatch` record, and its slots are released together, after W has disposed
+ * the tape. Weight gradients outlive that; `ownCopy` makes sure that they do not read a slot either.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type { Backend } from '../backends/index.js';
+import type { Pass, Peer } from '../protocol/action.js';
+import type { EdgeValues, StageSpec } from '../protocol/stage-spec.js';
+import { disposeTape, recordTape } from '../tfjs/internals.js';
+import type { SlotView } from '../transport/index.js';
+import { backwardInput } from './backward.js';
+import type { EngineMode, StageEngine, StepInfo } from './engine.js';
+import type { OutputFunctions } from './functions.js';
+import type { StageLayers, Value } from './layers.js';
+import { readTensors, writeTensors } from './messages.js';
+import { MicroBatch } from './micro-batch.js';
+import type { StageOptimizer } from './optimizer.js';
+import type { RandomContext } from './random/index.js';
+import { type SumsLayout, SumsRecorder } from './sums.js';
+
+export interface ModelStageParts {
+  readonly spec: StageSpec;
+  readonly layers: StageLayers;
+  readonly functions: readonly OutputFunctions[];
+  readonly optimizer: StageOptimizer;
+  readonly backend: Backend;
+  readonly random: RandomContext;
+  readonly sumsLayout: SumsLayout;
+}
+
+export class ModelStage implements StageEngine {
+  readonly stage: number;
+  readonly #parts: ModelStageParts;
+  readonly #mode: EngineMode;
+  readonly #variables: readonly tf.Variable[];
+  readonly #sums: SumsRecorder;
+  readonly #regularized: boolean;
+  /** Whether anything here or before this stage learns; if not, there is no tape and no backward pass. */
+  readonly #needsBackward: boolean;
+  /** Values that other stages, the driver or the metrics read. */
+  readonly #leaving: readonly number[];
+  /** Messages that a micro-batch's outputs go out in. */
+  readonly #emitCount: number;
+  readonly #microBatches = new Map<number, MicroBatch>();
+  /** Weight gradients summed so far, by position in `#variables`. */
+  #gradients: (tf.Tensor | undefined)[];
+  #info: StepInfo = { number: 0, learningRate: 0, rows: 0, microBatchRows: [] };
+
+  constructor(parts: ModelStageParts, mode: EngineMode) {
+    const { spec, layers, functions, sumsLayout } = parts;
+    this.stage = spec.stage;
+    this.#parts = parts;
+    this.#mode = mode;
+    this.#variables = spec.trainable.map(ref => layers.variable(ref));
+    this.#gradients = this.#variables.map(() => undefined);
+    this.#sums = new SumsRecorder(sumsLayout, functions);
+    this.#regularized = layers.regularized;
+    this.#needsBackward =
+      this.#variables.length > 0 || spec.incoming.some(edge => edge.gradientValues.length > 0);
+    this.#leaving = [
+      ...new Set([
+        ...spec.outgoing.flatMap(edge => edge.values),
+        ...spec.ownedOutputs.map(({ value }) => value),
+      ]),
+    ];
+    this.#emitCount = spec.outgoing.length + (mode.predicting && spec.ownedOutputs.length > 0 ? 1 : 0);
+  }
+
+  begin(info: StepInfo): void {
+    this.#info = info;
+  }
+
+  accept(pass: Pass, peer: Peer, microBatch: number, slot: SlotView, release: () => void): void {
+    const state = this.#stateOf(microBatch);
+    state.releases.push(release);
+    const tensors = readTensors(this.#parts.backend, slot);
+    state.received.push(...tensors.filter(tensor => tensor !== undefined));
+    if (pass === 'backward') this.#acceptGradients(state, this.#edge('outgoing', peer), tensors);
+    else if (peer === 'driver') this.#acceptFeed(state, tensors);
+    else this.#acceptActivations(state, this.#edge('incoming', peer), tensors);
+  }
+
+  #acceptActivations(state: MicroBatch, edge: EdgeValues, tensors: readonly (tf.Tensor | undefined)[]): void {
+    for (const [index, id] of edge.values.entries()) {
+      state.inputs.set(id, { tensor: tensors[2 * index]!, mask: tensors[2 * index + 1] });
+    }
+  }
+
+  #acceptFeed(state: MicroBatch, tensors: readonly (tf.Tensor | undefined)[]): void {
+    const { fedInputs, ownedOutputs } = this.#parts.spec;
+    for (const [index, { value, dtype }] of fedInputs.entries()) {
+      const fed = tensors[index]!;
+      const tensor = fed.dtype === dtype ? fed : tf.cast(fed, dtype as 'float32');
+      if (tensor !== fed) state.received.push(tensor);
+      state.inputs.set(value, { tensor, mask: undefined });
+    }
+    const targets = tensors.slice(fedInputs.length);
+    for (const [index, { output }] of ownedOutputs.entries()) {
+      const target = targets[2 * index];
+      if (target !== undefined) state.targets.set(output, { target, weight: targets[2 * index + 1] });
+    }
+  }
+
+  #acceptGradients(state: MicroBatch, edge: EdgeValues, tensors: readonly (tf.Tensor | undefined)[]): void {
+    for (const [index, id] of edge.gradientValues.entries()) {
+      const gradient = tensors[index];
+      if (gradient === undefined) continue;
+      const gradients = state.outputGradients.get(id) ?? [];
+      gradients.push({ peer: edge.peer, gradient });
+      state.outputGradients.set(id, gradients);
+    }
+  }
+
+  forward(microBatch: number): void {
+    const state = this.#stateOf(microBatch);
+    const { training } = this.#mode;
+    const taped = training && this.#needsBackward && !this.#mode.recomputed.has(microBatch);
+    this.#beginRandom(microBatch);
+    const losses = taped ? this.#record(state) : this.#runUntaped(state, training);
+    this.#report(state, losses, microBatch);
+    if (this.#emitCount > 0) return;
+    if (training) state.disposeOutputs();
+    else this.#finish(state, microBatch);
+  }
+
+  recompute(microBatch: number): void {
+    if (!this.#needsBackward) return;
+    const state = this.#stateOf(microBatch);
+    const untouched = this.#parts.layers
+      .nonTrainable()
+      .map(variable => ({ variable, before: tf.clone(variable as tf.Tensor) }));
+    this.#beginRandom(microBatch);
+    const losses = this.#record(state);
+    tf.dispose([...losses.values()]);
+    state.disposeOutputs();
+    // The first forward has committed running statistics already; the second one must not.
+    for (const { variable, before } of untouched) {
+      variable.assign(before);
+      before.dispose();
+    }
+  }
+
+  /** Both forward passes of a micro-batch draw the same numbers. */
+  #beginRandom(microBatch: number): void {
+    const { number, microBatchRows } = this.#info;
+    let firstSample = 0;
+    for (let earlier = 0; earlier < microBatch; earlier++) firstSample += microBatchRows[earlier]!;
+    this.#parts.random.begin(number, firstSample);
+  }
+
+  #record(state: MicroBatch): Map<number, tf.Scalar> {
+    const { result: losses, tape } = recordTape(() => this.#runLayers(state, true));
+    state.tape = tape;
+    state.lossIds = [...losses.values()].map(loss => loss.id);
+    return losses;
+  }
+
+  #runUntaped(state: MicroBatch, training: boolean): Map<number, tf.Scalar> {
+    let losses = new Map<number, tf.Scalar>();
+    tf.tidy(() => {
+      losses = this.#runLayers(state, training);
+    });
+    return losses;
+  }
+
+  /** Calls the layers and the losses; keeps outputs on `state` and returns the mean loss of each owned output. */
+  #runLayers(state: MicroBatch, training: boolean): Map<number, tf.Scalar> {
+    const { spec, layers, functions } = this.#parts;
+    const values = new Map<number, Value>(state.inputs);
+    layers.call(values, training);
+    for (const id of this.#leaving) {
+      const { tensor, mask } = values.get(id)!;
+      // A layer may pass its input's mask on as it is: the clone can be disposed without it.
+      state.setOutput(id, tf.keep(tensor), mask === undefined ? undefined : tf.keep(tf.clone(mask)));
+    }
+    const losses = new Map<number, tf.Scalar>();
+    for (const { value, output } of spec.ownedOutputs) {
+      const fed = state.targets.get(output);
+      if (fed === undefined) continue;
+      const loss = functions[output]!.loss(fed.target, values.get(value)!.tensor);
+      const weighted = fed.weight === undefined ? loss : tf.mul(loss, fed.weight);
+      losses.set(output, tf.keep(tf.mean(weighted)));
+    }
+    return losses;
+  }
+
+  /** Adds losses and metrics to the stage's sums and disposes the losses. */
+  #report(state: MicroBatch, losses: ReadonlyMap<number, tf.Scalar>, microBatch: number): void {
+    const { microBatchRows } = this.#info;
+    const rows = microBatchRows[microBatch]!;
+    for (const { value, output } of this.#parts.spec.ownedOutputs) {
+      const loss = losses.get(output);
+      const fed = state.targets.get(output);
+      if (loss === undefined || fed === undefined) continue;
+      this.#sums.addLoss(output, loss.dataSync()[0]!, rows);
+      loss.dispose();
+      this.#sums.addMetrics(output, fed.target, state.output(value).tensor, rows, microBatchRows.length);
+    }
+  }
+
+  emit(pass: Pass, peer: Peer, microBatch: number, slot: SlotView): void {
+    const state = this.#stateOf(microBatch);
+    if (pass === 'backward') {
+      const edge = this.#edge('incoming', peer);
+      writeTensors(
+        this.#parts.backend,
+        slot,
+        edge.gradientValues.map(id => state.inputGradients.get(id)),
+      );
+      for (const id of edge.gradientValues) {
+        state.inputGradients.get(id)?.dispose();
+        state.inputGradients.delete(id);
+      }
+      return;
+    }
+    const leaving =
+      peer === 'driver'
+        ? this.#parts.spec.ownedOutputs.map(({ value }) => state.output(value).tensor)
+        : this.#edge('outgoing', peer).values.flatMap(id => {
+            const { tensor, mask } = state.output(id);
+            return [tensor, mask];
+          });
+    writeTensors(this.#parts.backend, slot, leaving);
+    state.emitted += 1;
+    if (state.emitted < this.#emitCount) return;
+    // When training, the tape has saved what the backward pass reads; the outputs themselves have done their work.
+    if (this.#mode.training) state.disposeOutputs();
+    else this.#finish(state, microBatch);
+  }
+
+  #finish(state: MicroBatch, microBatch: number): void {
+    this.#microBatches.delete(microBatch);
+    state.finish();
+  }
+
+  backwardInput(microBatch: number): void {
+    if (!this.#needsBackward) return;
+    const state = this.#stateOf(microBatch);
+    const wanted = this.#parts.spec.incoming
+      .flatMap(edge => edge.gradientValues)
+      .filter(id => state.inputs.get(id)!.tensor.dtype === 'float32');
+    const { inputGradients, deferred } = backwardInput({
+      tape: state.tape,
+      samples: state.received,
+      inputs: wanted.map(id => state.inputs.get(id)!.tensor),
+      variables: this.#variables,
+      seeds: this.#seeds(state, microBatch),
+    });
+    for (const [index, id] of wanted.entries()) {
+      const gradient = inputGradients[index];
+      if (gradient !== undefined) state.inputGradients.set(id, gradient);
+    }
+    state.deferred = deferred;
+  }
+
+  /** Where the backward walk starts: gradients from later stages, and the loss weighted by its share of the samples. */
+  #seeds(state: MicroBatch, microBatch: number): Map<number, tf.Tensor> {
+    const seeds = new Map<number, tf.Tensor>();
+    for (const [id, gradients] of state.outputGradients) {
+      // Summed in stage order, so that the same plan gives the same bits however the messages came in.
+      const ordered = [...gradients].sort((a, b) => a.peer - b.peer).map(({ gradient }) => gradient);
+      const sum = ordered.length === 1 ? tf.clone(ordered[0]!) : tf.addN(ordered);
+      seeds.set(state.outputId(id), sum);
+    }
+    const share = this.#info.microBatchRows[microBatch]! / this.#info.rows;
+    for (const id of state.lossIds) seeds.set(id, tf.scalar(share));
+    return seeds;
+  }
+
+  backwardWeight(microBatches: readonly number[]): void {
+    for (const microBatch of microBatches) {
+      const state = this.#stateOf(microBatch);
+      const largest = Math.max(0, ...state.received.map(tensor => tensor.size));
+      for (const [index, gradient] of (state.deferred?.compute() ?? []).entries()) {
+        if (gradient !== undefined) this.#addGradient(index, gradient, largest);
+      }
+      this.#finish(state, microBatch);
+    }
+  }
+
+  #addGradient(index: number, gradient: tf.Tensor, largestReceived: number): void {
+    const sum = this.#gradients[index];
+    if (sum === undefined) {
+      this.#gradients[index] = this.#ownCopy(gradient, largestReceived);
+      return;
+    }
+    this.#gradients[index] = tf.add(sum, gradient);
+    sum.dispose();
+    gradient.dispose();
+  }
+
+  /**
+   * A gradient that reads no slot. It can only read one by reshaping or slicing what was received (a bias gradient over
+   * a micro-batch of one sample, say), so a gradient larger than every received tensor is safe as it is.
+   */
+  #ownCopy(gradient: tf.Tensor, largestReceived: number): tf.Tensor {
+    if (!this.#parts.backend.aliasesSlots || gradient.size > largestReceived) return gradient;
+    const copy = tf.tidy(() => tf.mul(gradient, tf.scalar(1)));
+    gradient.dispose();
+    return copy;
+  }
+
+  step(): void {
+    this.#addPenalties();
+    this.#parts.optimizer.apply(this.#gradients, this.#info.learningRate);
+    this.#clearGradients();
+  }
+
+  /** Weight regularizers count once a mini-batch; their gradient joins the sums just before the step. */
+  #addPenalties(): void {
+    if (!this.#regularized) return;
+    const { result: penalty, tape } = recordTape(() => tf.keep(this.#parts.layers.penalty()!));
+    const { deferred } = backwardInput({
+      tape,
+      samples: [],
+      inputs: [],
+      variables: this.#variables,
+      seeds: new Map([[penalty.id, tf.scalar(1)]]),
+    });
+    for (const [index, gradient] of deferred.compute().entries()) {
+      if (gradient !== undefined) this.#addGradient(index, gradient, 0);
+    }
+    disposeTape(tape);
+    this.#sums.addPenalty(penalty.dataSync()[0]!);
+    penalty.dispose();
+  }
+
+  end(sums: Float64Array): void {
+    this.#sums.flush(sums, this.#info.rows);
+  }
+
+  abandon(): void {
+    for (const state of this.#microBatches.values()) state.drop();
+    this.#microBatches.clear();
+    this.#clearGradients();
+    this.#sums.reset();
+  }
+
+  dispose(): void {
+    this.abandon();
+  }
+
+  #clearGradients(): void {
+    for (const gradient of this.#gradients) gradient?.dispose();
+    this.#gradients = this.#variables.map(() => undefined);
+  }
+
+  #stateOf(microBatch: number): MicroBatch {
+    let state = this.#microBatches.get(microBatch);
+    if (state === undefined) {
+      state = new MicroBatch();
+      this.#microBatches.set(microBatch, state);
+    }
+    return state;
+  }
+
+  #edge(direction: 'incoming' | 'outgoing', peer: Peer): EdgeValues {
+    return this.#parts.spec[direction].find(edge => edge.peer === peer)!;
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * The optimizer of one stage: tfjs's own, over the stage's weights alone. Every rule that tfjs ships treats each weight by
+ * itself, so the parts together do what one optimizer over the whole model does.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type { CompileSpec } from '../protocol/stage-spec.js';
+import type { OptimizerState } from '../protocol/worker-api.js';
+import { fromRegisteredConfig, setLearningRate } from '../tfjs/internals.js';
+
+interface NamedTensor {
+  readonly name: string;
+  readonly tensor: tf.Tensor;
+}
+
+export class StageOptimizer {
+  readonly #optimizer: tf.Optimizer;
+  readonly #variables: readonly tf.Variable[];
+
+  constructor(spec: CompileSpec['optimizer'], variables: readonly tf.Variable[]) {
+    this.#optimizer = fromRegisteredConfig<tf.Optimizer>(spec.className, spec.config, 'optimizer');
+    this.#variables = variables;
+  }
+
+  /** One step. A variable without a gradient stays as it is, but keeps its place in the optimizer's lists. */
+  apply(gradients: readonly (tf.Tensor | undefined)[], learningRate: number): void {
+    if (this.#variables.length === 0) return;
+    if (!Number.isNaN(learningRate)) setLearningRate(this.#optimizer, learningRate);
+    const named = this.#variables.map(({ name }, index) => ({ name, tensor: gradients[index] }));
+    this.#optimizer.applyGradients(named as Parameters<tf.Optimizer['applyGradients']>[0]);
+  }
+
+  /** Slots as raw bytes: groups of one buffer a variable. An optimizer that has not stepped has none. */
+  async read(): Promise<OptimizerState> {
+    const [iterations, ...slots] = await this.#weights();
+    if (iterations === undefined) return { iterations: this.#optimizer.iterations, groups: [] };
+    const count = (await iterations.tensor.data())[0]!;
+    iterations.tensor.dispose();
+    const perGroup = this.#variables.length;
+    const groups: ArrayBuffer[][] = [];
+    for (let start = 0; perGroup > 0 && start + perGroup <= slots.length; start += perGroup) {
+      groups.push(
+        slots.slice(start, start + perGroup).map(({ tensor }) => {
+          const data = tensor.dataSync();
+          return data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength) as ArrayBuffer;
+        }),
+      );
+    }
+    return { iterations: count, groups };
+  }
+
+  async write({ iterations, groups }: OptimizerState): Promise<void> {
+    const slots = groups.flatMap((group, groupIndex) =>
+      group.map((buffer, index) => {
+        const { name, shape } = this.#variables[index]!;
+        return { name: `${name}/slot${groupIndex}`, tensor: tf.tensor(new Float32Array(buffer), shape) };
+      }),
+    );
+    // tfjs forgets the slots that it replaces.
+    const replaced = await this.#weights();
+    const counter = { name: 'iter', tensor: tf.scalar(iterations, 'int32') };
+    await this.#optimizer.setWeights([counter, ...slots]);
+    counter.tensor.dispose();
+    for (const { tensor } of replaced) tensor.dispose();
+    for (const { tensor } of slots) tensor.dispose();
+  }
+
+  /** tfjs's Adamax and user's optimizers may refuse; then there is nothing to carry. */
+  async #weights(): Promise<NamedTensor[]> {
+    try {
+      return await this.#optimizer.getWeights();
+    } catch {
+      return [];
+    }
+  }
+
+  dispose(): void {
+    this.#optimizer.dispose();
+  }
+}

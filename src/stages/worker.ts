@@ -1,0 +1,152 @@
+/**
+ * The file that Piscina runs in every worker: one task that lasts as long as the worker serves, and behind it the control
+ * interface over a Comlink port. State lives here; Piscina only owns the thread.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import { threadId } from 'node:worker_threads';
+import * as tf from '@tensorflow/tfjs';
+import * as Comlink from 'comlink';
+import { type Backend, loadBackend } from '../backends/index.js';
+import { StateError } from '../errors.js';
+import { AbortReason } from '../protocol/control.js';
+import type { RunOutcome } from '../protocol/session.js';
+import type { Reply, WorkerApi, WorkerInit } from '../protocol/worker-api.js';
+import { AbortedError, ControlBlock, StallError } from '../transport/index.js';
+import { BuiltStages } from './build.js';
+import type { EngineMode, StageEngine } from './engine.js';
+import { describeFailure, replying } from './failures.js';
+import { NullStage } from './null-stage.js';
+import { profileNodes } from './profile.js';
+import { WorkerSession } from './session.js';
+
+class StageWorker {
+  readonly #init: WorkerInit;
+  readonly #control: ControlBlock;
+  readonly #backend: Backend | undefined;
+  readonly #sessions = new Map<number, WorkerSession>();
+  #stages: BuiltStages | undefined;
+
+  private constructor(init: WorkerInit, backend: Backend | undefined) {
+    this.#init = init;
+    this.#control = ControlBlock.attach(init.control);
+    this.#backend = backend;
+  }
+
+  static async start(init: WorkerInit): Promise<StageWorker> {
+    // Production mode silences tfjs's advice to install tfjs-node, which the main thread has weighed already.
+    tf.enableProdMode();
+    const backend = init.backend === 'null' ? undefined : await loadBackend(init.backend);
+    for (const module of init.setup) await import(module);
+    return new StageWorker(init, backend);
+  }
+
+  get backendVersion(): string {
+    return this.#backend?.version ?? 'none';
+  }
+
+  get backend(): Backend {
+    if (this.#backend === undefined) throw new StateError('The null backend computes nothing.');
+    return this.#backend;
+  }
+
+  get stages(): BuiltStages {
+    if (this.#stages === undefined) throw new StateError('No stage was built in this worker yet.');
+    return this.#stages;
+  }
+
+  async build(...[specs, compile]: Parameters<WorkerApi['build']>): Promise<void> {
+    for (const session of this.#sessions.values()) session.close();
+    this.#sessions.clear();
+    this.#stages?.dispose();
+    this.#stages = await BuiltStages.build(this.backend, specs, compile, this.#init.seed);
+  }
+
+  openSession(...[spec]: Parameters<WorkerApi['openSession']>): void {
+    const makeEngine = (stage: number, mode: EngineMode): StageEngine =>
+      spec.durations === undefined ? this.stages.engine(stage, mode) : new NullStage(stage, spec.durations);
+    this.#sessions.set(spec.id, new WorkerSession(spec, this.#init.worker, this.#control, makeEngine));
+  }
+
+  /** Runs a session; what breaks here stops all other workers too. */
+  async run(id: number): Promise<RunOutcome> {
+    const session = this.#sessions.get(id);
+    if (session === undefined)
+      throw new StateError(`Session ${id} is not open in worker ${this.#init.worker}.`);
+    try {
+      return await session.run();
+    } catch (error) {
+      this.#control.abort(causeOf(error) instanceof StallError ? AbortReason.stalled : AbortReason.failed);
+      throw error;
+    }
+  }
+
+  closeSession(id: number): void {
+    this.#sessions.get(id)?.close();
+    this.#sessions.delete(id);
+  }
+
+  close(): void {
+    for (const session of this.#sessions.values()) session.close();
+    this.#sessions.clear();
+    this.#stages?.dispose();
+    this.#stages = undefined;
+  }
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof Error && error.cause !== undefined && !(error instanceof AbortedError)
+    ? causeOf(error.cause)
+    : error;
+}
+
+/** Serves one trainer until it says `close`; resolves then, so that Piscina can let the thread go. */
+export default function serve({ port }: { port: MessagePort }): Promise<void> {
+  return new Promise(resolve => {
+    let worker: StageWorker | undefined;
+    let index = -1;
+    const started = (): StageWorker => {
+      if (worker === undefined) throw new StateError('The worker was not initialised.');
+      return worker;
+    };
+    const reply = <T>(task: (worker: StageWorker) => T | Promise<T>): Promise<Reply<T>> =>
+      replying(index, () => task(started()));
+
+    const api: WorkerApi = {
+      async init(init) {
+        index = init.worker;
+        try {
+          worker = await StageWorker.start(init);
+          const { backendVersion } = worker;
+          return { ok: true, value: { threadId, backend: init.backend, backendVersion } };
+        } catch (error) {
+          return { ok: false, failure: describeFailure(error, index) };
+        }
+      },
+      build: (specs, compile) => reply(self => self.build(specs, compile)),
+      profile: (spec, optimizer, inputs, repeats) =>
+        reply(() => profileNodes(spec, optimizer, inputs, repeats)),
+      writeWeights: (stage, weights) => reply(self => self.stages.get(stage).layers.write(weights)),
+      readWeights: stage => reply(self => self.stages.get(stage).layers.read()),
+      writeOptimizer: (stage, state) => reply(self => self.stages.get(stage).optimizer.write(state)),
+      readOptimizer: stage => reply(self => self.stages.get(stage).optimizer.read()),
+      openSession: spec => reply(self => self.openSession(spec)),
+      run: session => reply(self => self.run(session)),
+      closeSession: session => reply(self => self.closeSession(session)),
+      resetStates: () => reply(self => self.stages.resetStates()),
+      memory: () =>
+        reply(() => {
+          const { numTensors, numBytes } = tf.memory();
+          return { tensorCount: numTensors, tensorBytes: numBytes };
+        }),
+      async close() {
+        worker?.close();
+        // The answer must leave before the port closes under it.
+        setImmediate(() => {
+          port.close();
+          resolve();
+        });
+      },
+    };
+    Comlink.expose(api, port as unknown as Comlink.Endpoint);
+  });
+}

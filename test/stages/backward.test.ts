@@ -1,0 +1,271 @@
+/** The tape split against tfjs's own gradients: with one micro-batch they must be the same bits. */
+import * as tf from '@tensorflow/tfjs';
+import { describe, expect, it } from 'vitest';
+import { backwardInput } from '#internal/stages/backward.js';
+import { disposeTape, recordTape } from '#internal/tfjs/internals.js';
+import { describeOnBackends } from '../helpers/backends.js';
+import { expectTensorsClose, tensorCount } from '../helpers/compare.js';
+import { seedWeights, uniform } from '../helpers/data.js';
+
+const { layers } = tf;
+
+/** Stacks whose input is a float32 activation, as in any stage but the first. */
+const STACKS: readonly (readonly [string, number[], () => tf.layers.Layer[]])[] = [
+  ['dense layers', [5], () => [layers.dense({ units: 6, activation: 'relu' }), layers.dense({ units: 4 })]],
+  [
+    'fused activations that compute all gradients at once',
+    [5],
+    () => [
+      layers.dense({ units: 6, activation: 'sigmoid' }),
+      layers.dense({ units: 4, activation: 'softmax' }),
+    ],
+  ],
+  [
+    'convolution, pooling and depthwise convolution',
+    [6, 6, 2],
+    () => [
+      layers.conv2d({ filters: 3, kernelSize: 3, activation: 'relu' }),
+      layers.maxPooling2d({ poolSize: 2 }),
+      layers.depthwiseConv2d({ kernelSize: 2, padding: 'same' }),
+      layers.flatten(),
+    ],
+  ],
+  [
+    'separable and transposed convolution',
+    [5, 5, 2],
+    () => [
+      layers.separableConv2d({ filters: 3, kernelSize: 2 }),
+      layers.conv2dTranspose({ filters: 2, kernelSize: 2 }),
+      layers.flatten(),
+    ],
+  ],
+  [
+    'batch norm and layer norm',
+    [5],
+    () => [layers.dense({ units: 6 }), layers.batchNormalization(), layers.layerNormalization()],
+  ],
+  ['PReLU, whose weight is used by element', [5], () => [layers.dense({ units: 4 }), layers.prelu()]],
+  [
+    'LSTM and GRU',
+    [4, 3],
+    () => [
+      layers.lstm({ units: 3, returnSequences: true }),
+      layers.gru({ units: 4, recurrentActivation: 'sigmoid' }),
+    ],
+  ],
+  [
+    'a bidirectional layer',
+    [4, 3],
+    () => [layers.bidirectional({ layer: layers.simpleRNN({ units: 3 }) as tf.RNN, mergeMode: 'sum' })],
+  ],
+];
+
+interface Stage {
+  readonly model: tf.LayersModel;
+  readonly variables: tf.Variable[];
+}
+
+function makeStage(shape: number[], makeLayers: () => tf.layers.Layer[]): Stage {
+  const input = tf.input({ shape });
+  const output = makeLayers().reduce((value, layer) => layer.apply(value) as tf.SymbolicTensor, input);
+  const model = tf.model({ inputs: input, outputs: output });
+  seedWeights(model, 4);
+  return { model, variables: model.trainableWeights.map(weight => weight.read() as tf.Variable) };
+}
+
+const run = (model: tf.LayersModel, x: tf.Tensor): tf.Tensor =>
+  // `training` without tfjs's own fit: batch norm then uses the statistics of the batch.
+  model.call(x, { training: true }) as unknown as tf.Tensor;
+
+const loss = (model: tf.LayersModel, x: tf.Tensor, target: tf.Tensor): tf.Scalar =>
+  tf.mean(tf.square(tf.sub(asOne(run(model, x)), target)));
+
+const asOne = (value: tf.Tensor | tf.Tensor[]): tf.Tensor => (Array.isArray(value) ? value[0]! : value);
+
+interface TapedMicroBatch {
+  readonly tape: ReturnType<typeof recordTape>['tape'];
+  readonly lossId: number;
+}
+
+function record({ model }: Stage, x: tf.Tensor, target: tf.Tensor): TapedMicroBatch {
+  const { result, tape } = recordTape(() => tf.keep(loss(model, x, target)));
+  result.dispose();
+  return { tape, lossId: result.id };
+}
+
+function split({ variables }: Stage, { tape, lossId }: TapedMicroBatch, x: tf.Tensor, share = 1) {
+  return backwardInput({
+    tape,
+    samples: [x],
+    inputs: [x],
+    variables,
+    seeds: new Map([[lossId, tf.scalar(share)]]),
+  });
+}
+
+/** tfjs's gradients of the input and the variables, in that order. */
+function reference({ model, variables }: Stage, x: tf.Tensor, target: tf.Tensor): tf.Tensor[] {
+  return tf.tidy(() => {
+    const { value, grads } = tf.variableGrads(() => loss(model, x, target), variables);
+    value.dispose();
+    const ofInput = tf.grad(input => loss(model, input, target))(x);
+    return [ofInput, ...variables.map(({ name }) => grads[name]!)];
+  });
+}
+
+function differences(actual: readonly (tf.Tensor | undefined)[], expected: readonly tf.Tensor[]): number[] {
+  return expected.map((tensor, index) =>
+    tf.tidy(() => tf.max(tf.abs(tf.sub(actual[index]!, tensor))).dataSync()[0]!),
+  );
+}
+
+/** How many matrix products `work` runs. */
+async function matrixProducts(work: () => void): Promise<number> {
+  const { kernels } = await tf.profile(work);
+  return kernels.filter(({ name }) => name === 'BatchMatMul' || name === '_FusedMatMul').length;
+}
+
+describeOnBackends('B and W apart', () => {
+  describe.each(STACKS)('through %s', (_, shape, makeLayers) => {
+    it('give the bits of tf.variableGrads and leave no tensor', () => {
+      const stage = makeStage(shape, makeLayers);
+      const x = uniform([3, ...shape], 1);
+      const target = uniform([3, ...(stage.model.outputs[0]!.shape.slice(1) as number[])], 2);
+      const before = tensorCount();
+      const expected = reference(stage, x, target);
+      const taped = record(stage, x, target);
+      const { inputGradients, deferred } = split(stage, taped, x);
+      const actual = [...inputGradients, ...deferred.compute()];
+      expect(differences(actual, expected)).toEqual(expected.map(() => 0));
+      tf.dispose([...(actual as tf.Tensor[]), ...expected]);
+      disposeTape(taped.tape);
+      expect(tensorCount()).toBe(before);
+      tf.dispose([x, target]);
+      stage.model.dispose();
+    });
+
+    it('may lie apart: W is right after the Bs of other micro-batches, in any order', () => {
+      const stage = makeStage(shape, makeLayers);
+      const outputShape = stage.model.outputs[0]!.shape.slice(1) as number[];
+      const before = tensorCount();
+      const microBatches = [1, 2, 3].map(seed => ({
+        x: uniform([2, ...shape], seed),
+        target: uniform([2, ...outputShape], seed + 10),
+      }));
+      const expected = microBatches.map(({ x, target }) => reference(stage, x, target));
+      const taped = microBatches.map(({ x, target }) => record(stage, x, target));
+      const results = microBatches.map(({ x }, index) => split(stage, taped[index]!, x));
+      for (const index of [1, 0, 2]) {
+        const actual = [...results[index]!.inputGradients, ...results[index]!.deferred.compute()];
+        expect(differences(actual, expected[index]!)).toEqual(expected[index]!.map(() => 0));
+        tf.dispose([...(actual as tf.Tensor[]), ...expected[index]!]);
+        disposeTape(taped[index]!.tape);
+      }
+      tf.dispose(microBatches.flatMap(({ x, target }) => [x, target]));
+      expect(tensorCount()).toBe(before);
+      stage.model.dispose();
+    });
+
+    it('may be given up between B and W without a leak', () => {
+      const stage = makeStage(shape, makeLayers);
+      const x = uniform([2, ...shape], 1);
+      const target = uniform([2, ...(stage.model.outputs[0]!.shape.slice(1) as number[])], 2);
+      const before = tensorCount();
+      const taped = record(stage, x, target);
+      const { inputGradients, deferred } = split(stage, taped, x);
+      deferred.dispose();
+      tf.dispose(inputGradients as tf.Tensor[]);
+      disposeTape(taped.tape);
+      expect(tensorCount()).toBe(before);
+      tf.dispose([x, target]);
+      stage.model.dispose();
+    });
+  });
+
+  it('sum over micro-batches of different sizes to the gradients of the whole batch', () => {
+    const stage = makeStage([5], () => [
+      layers.dense({ units: 6, activation: 'tanh' }),
+      layers.dense({ units: 3 }),
+    ]);
+    const x = uniform([7, 5], 1);
+    const target = uniform([7, 3], 2);
+    const whole = tf.tidy(() => reference(stage, x, target).slice(1));
+    const sums = tf.tidy(() => {
+      const parts = [0, 3, 6].map((start, index) => {
+        const rows = index === 2 ? 1 : 3;
+        const [part, partTarget] = [
+          tf.slice(x, [start, 0], [rows, 5]),
+          tf.slice(target, [start, 0], [rows, 3]),
+        ];
+        const taped = record(stage, part, partTarget);
+        const { deferred } = split(stage, taped, part, rows / 7);
+        const gradients = deferred.compute() as tf.Tensor[];
+        disposeTape(taped.tape);
+        return gradients;
+      });
+      return stage.variables.map((_, index) => tf.addN(parts.map(part => part[index]!)));
+    });
+    expectTensorsClose(sums, whole, 'gradient');
+    tf.dispose([x, target, ...sums, ...whole]);
+    stage.model.dispose();
+  });
+
+  it('pass the gradients of later stages on, and give none where nothing depends on the output', () => {
+    const before = tensorCount();
+    const [used, unused] = tf.tidy(() => [tf.variable(uniform([3], 1)), tf.variable(uniform([3], 2))]);
+    const x = uniform([2, 3], 3);
+    const { result: outputs, tape } = recordTape(() => {
+      const product = tf.mul(x, used);
+      return [tf.keep(tf.tanh(product)), tf.keep(tf.square(product)), tf.keep(tf.mul(x, unused))];
+    });
+    const seeds = [uniform([2, 3], 4), uniform([2, 3], 5)];
+    const expected = tf.grads((input: tf.Tensor, weight: tf.Tensor) => {
+      const product = tf.mul(input, weight);
+      return tf.add(
+        tf.sum(tf.mul(tf.tanh(product), seeds[0]!)),
+        tf.sum(tf.mul(tf.square(product), seeds[1]!)),
+      );
+    })([x, used as tf.Tensor]);
+    const { inputGradients, deferred } = backwardInput({
+      tape,
+      samples: [x],
+      inputs: [x],
+      variables: [used, unused],
+      seeds: new Map(seeds.map((seed, index) => [outputs[index]!.id, tf.clone(seed)])),
+    });
+    const [ofUsed, ofUnused] = deferred.compute();
+    expect(ofUnused).toBeUndefined();
+    expectTensorsClose([inputGradients[0]!, ofUsed!], expected, 'gradient');
+    disposeTape(tape);
+    tf.dispose([...outputs, ...seeds, ...expected, inputGradients[0]!, ofUsed!, x, used, unused]);
+    expect(tensorCount()).toBe(before);
+  });
+
+  it('run the matrix product of the input gradient in B, and that of the kernel only in W', async () => {
+    const stage = makeStage([5], () => [layers.dense({ units: 6, activation: 'relu' })]);
+    const x = uniform([3, 5], 1);
+    const target = uniform([3, 6], 2);
+    const taped = record(stage, x, target);
+    let halves: ReturnType<typeof split> | undefined;
+    const ofB = await matrixProducts(() => {
+      halves = split(stage, taped, x);
+    });
+    let gradients: (tf.Tensor | undefined)[] = [];
+    const ofW = await matrixProducts(() => {
+      gradients = halves!.deferred.compute();
+    });
+    expect([ofB, ofW]).toEqual([1, 1]);
+    disposeTape(taped.tape);
+    tf.dispose([x, target, ...(gradients as tf.Tensor[]), ...(halves!.inputGradients as tf.Tensor[])]);
+    stage.model.dispose();
+  });
+
+  it('refuse an operation that tfjs cannot differentiate, by name', () => {
+    const x = uniform([2, 3], 3);
+    const { result: sign, tape } = recordTape(() => tf.keep(tf.topk(x, 2).values));
+    const seeds = new Map([[sign.id, tf.onesLike(sign)]]);
+    expect(() => backwardInput({ tape, samples: [x], inputs: [x], variables: [], seeds })).toThrow(/'TopK'/);
+    disposeTape(tape);
+    tf.dispose([sign, x]);
+  });
+});
