@@ -1,0 +1,37 @@
+/** What `trainer.events$` tells: typed, in the order in which it happened, with times in milliseconds. */
+
+import type { StageError } from '../../errors.js';
+import type { Action } from '../../protocol/action.js';
+
+/** One action of one worker as it really ran. Times are on the process's monotonic clock. */
+export interface ActionRecord {
+  readonly action: Action;
+  readonly worker: number;
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+export type TrainerEvent =
+  | { readonly kind: 'warning'; readonly code: string; readonly message: string }
+  | {
+      readonly kind: 'train-begin';
+      readonly epochs: number;
+      readonly stepsPerEpoch: number;
+      readonly samples: number;
+    }
+  | { readonly kind: 'epoch-begin'; readonly epoch: number }
+  | {
+      readonly kind: 'step';
+      readonly epoch: number;
+      /** Index of the mini-batch in its epoch. */
+      readonly batch: number;
+      /** Mini-batches since the trainer was made. */
+      readonly step: number;
+      readonly rows: number;
+      /** Loss and metrics by tfjs's names. */
+      readonly logs: Readonly<Record<string, number>>;
+      readonly actions: readonly ActionRecord[];
+    }
+  | { readonly kind: 'epoch-end'; readonly epoch: number; readonly logs: Readonly<Record<string, number>> }
+  | { readonly kind: 'train-end'; readonly stopped: boolean }
+  | { readonly kind: 'failure'; readonly error: StageError };

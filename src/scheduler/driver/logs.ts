@@ -1,0 +1,30 @@
+/** From a step's sums to tfjs's logs: loss, the loss of each output if there are several, metrics. */
+import type * as tf from '@tensorflow/tfjs';
+import type { CompileSpec } from '../../protocol/stage-spec.js';
+import { compiled } from '../../tfjs/internals.js';
+import type { Logs } from './callbacks.js';
+
+/** Names of the values, in tfjs's order. */
+export function logNames(model: tf.LayersModel): readonly string[] {
+  return compiled(model).getDedupedMetricsNames();
+}
+
+/**
+ * The values that belong to `logNames`, for one mini-batch or several.
+ *
+ * @param sums losses and metrics times rows, then the penalty; see `SumsLayout`
+ * @param rows samples that the sums are over
+ */
+export function logValues(compile: CompileSpec, sums: ArrayLike<number>, rows: number): readonly number[] {
+  const outputCount = compile.outputs.length;
+  const metricCount = compile.metrics.flat().length;
+  const losses = Array.from({ length: outputCount }, (_, output) => sums[output]! / rows);
+  const metrics = Array.from({ length: metricCount }, (_, metric) => sums[outputCount + metric]! / rows);
+  const penalty = sums[outputCount + metricCount]!;
+  const total = losses.reduce((sum, loss) => sum + loss, 0) + penalty;
+  return [total, ...(outputCount > 1 ? losses : []), ...metrics];
+}
+
+export function namedLogs(names: readonly string[], values: readonly number[]): Logs {
+  return Object.fromEntries(names.map((name, index) => [name, values[index]!]));
+}

@@ -1,0 +1,79 @@
+/**
+ * How many micro-batches a mini-batch is cut into, and whether the model allows it: batch statistics and recurrent states tie
+ * the samples of a mini-batch together.
+ */
+import { ConfigurationError } from '../../errors.js';
+import type { ModelGraph } from '../../model/index.js';
+import type { ResolvedOptions } from '../../options.js';
+import { innerLayers, isStateful, type Layer } from '../../tfjs/internals.js';
+
+export interface Warning {
+  readonly code: string;
+  readonly message: string;
+}
+
+/**
+ * For `auto`: one where samples are tied together or there is nothing to pipeline; else two a stage, which leaves 1F1B a bubble
+ * of (p−1)/(3p−1).
+ *
+ * @throws ConfigurationError where the number asked for would change the training's numbers unasked
+ */
+export function countMicroBatches(
+  graph: ModelGraph,
+  options: ResolvedOptions,
+  stageCount: number,
+): { readonly microBatchCount: number; readonly warnings: readonly Warning[] } {
+  const asked =
+    typeof options.schedule === 'object' ? options.schedule.microBatchCount : options.microBatches;
+  const several = asked !== 'auto' && asked > 1;
+  const stateful = findLayer(graph, isStateful);
+  const normalised = findLayer(graph, layer => layer.getClassName() === 'BatchNormalization');
+  if (stateful !== undefined) {
+    refuseForState(stateful, options, several ? asked : undefined);
+    return { microBatchCount: 1, warnings: [] };
+  }
+  if (normalised !== undefined) {
+    if (several && options.batchNorm === 'exact') {
+      throw new ConfigurationError(
+        'batchNorm',
+        `Option 'batchNorm' is 'exact', but with microBatches ${asked} the layer '${normalised}' sees only a part of each ` +
+          "mini-batch. Use microBatches 1, or batchNorm 'micro-batch'.",
+      );
+    }
+    if (asked === 'auto' && options.batchNorm !== 'micro-batch') return { microBatchCount: 1, warnings: [] };
+    if (several && options.batchNorm === 'auto') {
+      const message =
+        `Layer '${normalised}' normalises each of the ${asked} micro-batches by itself, as GPipe does, so the numbers differ ` +
+        "from those of plain fit(). Say batchNorm: 'micro-batch' to accept this, or microBatches: 1 to avoid it.";
+      return { microBatchCount: asked, warnings: [{ code: 'BATCH_NORM_MICRO_BATCH', message }] };
+    }
+  }
+  if (asked !== 'auto') return { microBatchCount: asked, warnings: [] };
+  return { microBatchCount: stageCount === 1 ? 1 : 2 * stageCount, warnings: [] };
+}
+
+function refuseForState(
+  layer: string,
+  { recompute }: ResolvedOptions,
+  microBatches: number | undefined,
+): void {
+  if (microBatches !== undefined) {
+    throw new ConfigurationError(
+      'microBatches',
+      `Option 'microBatches' is ${microBatches}, but layer '${layer}' is stateful: its state is made for whole batches. Use 1.`,
+    );
+  }
+  if (recompute !== 'never') {
+    throw new ConfigurationError(
+      'recompute',
+      `Option 'recompute' is '${recompute}', but layer '${layer}' is stateful: running it twice would move its state twice. ` +
+        "Use 'never'.",
+    );
+  }
+}
+
+/** Name of the first top-level layer that is such a layer or holds one. */
+function findLayer(graph: ModelGraph, matches: (layer: Layer) => boolean): string | undefined {
+  const holds = (layer: Layer): boolean => matches(layer) || innerLayers(layer).some(holds);
+  return graph.layers.find(({ layer }) => holds(layer))?.name;
+}

@@ -1,0 +1,65 @@
+/**
+ * A mini-batch as the driver feeds it: rows of plain arrays, named by index, so that shuffling copies each sample once,
+ * straight into shared memory.
+ */
+import type { TensorData, TensorHeader } from '../../protocol/tensor.js';
+import type { SessionGeometry } from './session.js';
+
+/** All samples of one model input or target. */
+export interface SampleArray {
+  /** Shape of one sample: without the batch axis. */
+  readonly header: TensorHeader;
+  readonly data: TensorData;
+}
+
+export interface MiniBatch {
+  /** Index of each sample in the arrays. */
+  readonly rows: ArrayLike<number>;
+  readonly inputs: readonly SampleArray[];
+  /** One per model output; empty when predicting. */
+  readonly targets: readonly SampleArray[];
+  /** One weight a sample for each model output, or `undefined`. */
+  readonly sampleWeights: readonly (Float32Array | undefined)[];
+}
+
+export function sampleSize({ header }: SampleArray): number {
+  return header.shape.reduce((size, axis) => size * axis, 1);
+}
+
+/** Copies samples `rows[start … start+count)` into `into`, one after another. */
+export function gatherRows(
+  source: SampleArray,
+  rows: ArrayLike<number>,
+  start: number,
+  count: number,
+  into: TensorData,
+): void {
+  const size = sampleSize(source);
+  const { data } = source;
+  for (let index = 0; index < count; index++) {
+    const from = rows[start + index]! * size;
+    into.set(data.subarray(from, from + size), index * size);
+  }
+}
+
+/** Rows of each micro-batch: `microBatchRows` each, the last one what is left. */
+export function splitRows(rows: number, microBatchRows: number): number[] {
+  const sizes: number[] = [];
+  for (let left = rows; left > 0; left -= microBatchRows) sizes.push(Math.min(left, microBatchRows));
+  return sizes;
+}
+
+/** The session that mini-batches of `batchSize` samples of this data need. */
+export function geometryOf(
+  mode: SessionGeometry['mode'],
+  data: Pick<MiniBatch, 'inputs' | 'targets'>,
+  batchSize: number,
+  microBatchCount: number,
+): SessionGeometry {
+  return {
+    mode,
+    microBatchRows: Math.ceil(batchSize / microBatchCount),
+    inputs: data.inputs.map(({ header }) => header),
+    targets: data.targets.map(({ header }) => header),
+  };
+}

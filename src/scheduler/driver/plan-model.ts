@@ -1,0 +1,196 @@
+/**
+ * Decides how a model is run: where it is cut, which worker holds which stage, how many micro-batches, in which order.
+ * With `partition: 'auto'` the layers are measured first, in the workers that will run them.
+ */
+
+import { ConfigurationError } from '../../errors.js';
+import { type CutModel, cutModel, cutPoints, type ModelGraph } from '../../model/index.js';
+import type { ResolvedOptions } from '../../options.js';
+import type { Schedule } from '../../protocol/schedule.js';
+import type { CompileSpec } from '../../protocol/stage-spec.js';
+import {
+  generateSchedule,
+  PartitionError,
+  type PartitionProblem,
+  type PartitionUnit,
+  partitionByName,
+  partitionByParameters,
+  partitionByTime,
+  partitionUniformly,
+  place,
+  type RecomputeMode,
+  ScheduleError,
+  validateSchedule,
+} from '../plan/index.js';
+import { cutBytes, measureUnits } from './measure.js';
+import { countMicroBatches, type Warning } from './micro-batches.js';
+import type { WorkerPool } from './worker-pool.js';
+
+export interface ModelPlan {
+  readonly cut: CutModel;
+  readonly workerOfStage: readonly number[];
+  readonly microBatchCount: number;
+  readonly schedule: Schedule;
+  readonly recompute: RecomputeMode;
+  /** Measured time of every stage for one micro-batch; `undefined` where nothing was measured. */
+  readonly stageMs: readonly number[] | undefined;
+  readonly warnings: readonly Warning[];
+}
+
+/** Moving a byte over a cut: one copy in (0.08 ms a MiB on TensorFlow) and the engine's own handling of a message. */
+const TRANSPORT = { msPerMessage: 0.05, msPerByte: 0.08 / 2 ** 20 };
+
+/** Stage and worker counts, known before any worker starts. Throws where the model cannot be cut so often. */
+export function countStages(
+  graph: ModelGraph,
+  options: ResolvedOptions,
+  cores: number,
+): { readonly stageCount: number; readonly workerCount: number } {
+  const most = cutPoints(graph).length + 1;
+  const workers = options.workers === 'auto' ? undefined : options.workers;
+  const wanted =
+    typeof options.schedule === 'object'
+      ? options.schedule.stageCount
+      : Array.isArray(options.partition)
+        ? options.partition.length + 1
+        : options.stages === 'auto'
+          ? Math.min(most, workers ?? cores)
+          : options.stages;
+  if (options.stages !== 'auto' && options.stages !== wanted) {
+    throw new ConfigurationError(
+      'stages',
+      `Option 'stages' is ${options.stages}, but ${
+        typeof options.schedule === 'object' ? 'the schedule is for' : 'the names in `partition` make'
+      } ${wanted} stages. Leave one of them out.`,
+    );
+  }
+  if (Array.isArray(options.partition) && options.partition.length + 1 !== wanted) {
+    throw new ConfigurationError(
+      'partition',
+      `The names in option 'partition' make ${options.partition.length + 1} stages, but the schedule is for ${wanted}.`,
+    );
+  }
+  if (wanted > most) {
+    throw new ConfigurationError(
+      'stages',
+      `Option 'stages' asks for ${wanted} stages, but the model '${graph.model.name}' can be cut into ${most} at the most: ` +
+        `it has ${graph.nodes.length} layer calls and ${most - 1} places between them where it may be cut` +
+        `${graph.nodes.length > most ? ' (calls of a shared layer stay together)' : ''}.`,
+    );
+  }
+  if (typeof options.schedule !== 'object') {
+    return { stageCount: wanted, workerCount: Math.min(workers ?? cores, wanted) };
+  }
+  const { microBatchCount, workerOfStage } = options.schedule;
+  const workerCount = Math.max(...workerOfStage) + 1;
+  checkAgainstSchedule('microBatches', options.microBatches, microBatchCount);
+  checkAgainstSchedule('workers', options.workers, workerCount);
+  return { stageCount: wanted, workerCount };
+}
+
+function checkAgainstSchedule(
+  option: 'microBatches' | 'workers',
+  asked: number | 'auto',
+  scheduled: number,
+): void {
+  if (asked === 'auto' || asked === scheduled) return;
+  throw new ConfigurationError(
+    option,
+    `Option '${option}' is ${asked}, but the schedule is for ${scheduled}. Leave one of them out.`,
+  );
+}
+
+/** Everything that can be refused before a worker starts. */
+export function checkPlan(graph: ModelGraph, options: ResolvedOptions, stageCount: number): void {
+  asOptionError('partition', () => statedCuts(partitionProblem(graph), options, stageCount));
+  countMicroBatches(graph, options, stageCount);
+  const { schedule } = options;
+  if (typeof schedule === 'object') asOptionError('schedule', () => validateSchedule(schedule as Schedule));
+}
+
+export interface PlanRequest {
+  readonly graph: ModelGraph;
+  readonly options: ResolvedOptions;
+  readonly stageCount: number;
+  readonly optimizer: CompileSpec['optimizer'];
+}
+
+export async function planModel(request: PlanRequest, pool: WorkerPool): Promise<ModelPlan> {
+  const { graph, options, stageCount } = request;
+  const { microBatchCount, warnings } = countMicroBatches(graph, options, stageCount);
+  const { cuts, stageMs } = await partition(request, microBatchCount, pool);
+  const schedule =
+    typeof options.schedule === 'object'
+      ? (options.schedule as Schedule)
+      : generateSchedule(options.schedule === 'auto' ? '1f1b' : options.schedule, {
+          stageCount,
+          microBatchCount,
+          workerOfStage: place(stageCount, pool.workerCount),
+        });
+  validateSchedule(schedule);
+  return {
+    cut: cutModel(graph, cuts),
+    workerOfStage: schedule.workerOfStage,
+    microBatchCount: schedule.microBatchCount,
+    schedule,
+    recompute: options.recompute,
+    stageMs,
+    warnings,
+  };
+}
+
+/** Cuts that need no measuring; `undefined` where `partition` is 'auto'. */
+function statedCuts(
+  problem: PartitionProblem,
+  options: ResolvedOptions,
+  stageCount: number,
+): readonly number[] | undefined {
+  if (Array.isArray(options.partition)) return partitionByName(problem, options.partition);
+  if (options.partition === 'uniform') return partitionUniformly(problem, stageCount);
+  if (options.partition === 'parameters') return partitionByParameters(problem, stageCount);
+  return stageCount === 1 ? [] : undefined;
+}
+
+async function partition(
+  { graph, options, stageCount, optimizer }: PlanRequest,
+  microBatchCount: number,
+  pool: WorkerPool,
+): Promise<{ cuts: readonly number[]; stageMs: readonly number[] | undefined }> {
+  const problem = partitionProblem(graph);
+  const stated = asOptionError('partition', () => statedCuts(problem, options, stageCount));
+  if (stated !== undefined) return { cuts: stated, stageMs: undefined };
+  const measured = {
+    ...problem,
+    units: await measureUnits(graph, problem.units, microBatchCount, optimizer, pool),
+    cutBytes: cutBytes(graph, problem.allowedCuts),
+  };
+  return asOptionError('partition', () => partitionByTime(measured, stageCount, { transport: TRANSPORT }));
+}
+
+function partitionProblem(graph: ModelGraph): PartitionProblem {
+  const units: PartitionUnit[] = graph.nodes.map(node => {
+    const { name, parameterCount, nodes } = graph.layers[node.layer]!;
+    return { name, layerNames: [name], parameters: nodes[0] === node.index ? parameterCount : 0 };
+  });
+  return { units, allowedCuts: cutPoints(graph), closedCuts: closedCuts(graph) };
+}
+
+function asOptionError<T>(option: string, plan: () => T): T {
+  try {
+    return plan();
+  } catch (error) {
+    if (!(error instanceof PartitionError || error instanceof ScheduleError)) throw error;
+    throw new ConfigurationError(option, `Option '${option}': ${error.message}`, { cause: error });
+  }
+}
+
+/** Positions where a shared layer keeps its calls together, with the reason in words. */
+function closedCuts(graph: ModelGraph): ReadonlyMap<number, string> {
+  const reasons = new Map<number, string>();
+  for (const { nodes, name } of graph.layers) {
+    for (let position = nodes[0]! + 1; position <= nodes[nodes.length - 1]!; position++) {
+      reasons.set(position, `layer '${name}' is called on both sides, and its weights live in one stage`);
+    }
+  }
+  return reasons;
+}

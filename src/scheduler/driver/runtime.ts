@@ -1,0 +1,236 @@
+/**
+ * The running side of a trainer: workers with their stages, sessions, and the weights in step with the wrapped model.
+ * It is made again when a worker has died or the model was compiled again; plans survive that.
+ */
+import { availableParallelism } from 'node:os';
+import type * as tf from '@tensorflow/tfjs';
+import {
+  assertCompiled,
+  compileSpec,
+  cutModel,
+  describeStages,
+  type FunctionLocator,
+  type ModelGraph,
+} from '../../model/index.js';
+import type { ResolvedOptions } from '../../options.js';
+import type { Schedule } from '../../protocol/schedule.js';
+import type { BackendName, CompileSpec, StageSpec } from '../../protocol/stage-spec.js';
+import { compiled } from '../../tfjs/internals.js';
+import { forwardOnly } from '../plan/index.js';
+import { checkPlan, countStages, type ModelPlan, planModel } from './plan-model.js';
+import { DriverSession, type SessionGeometry } from './session.js';
+import { WeightSync } from './weights.js';
+import { WorkerPool } from './worker-pool.js';
+
+export interface RuntimeParts {
+  readonly graph: ModelGraph;
+  readonly options: ResolvedOptions;
+  readonly backend: BackendName;
+  /** Modules of the `setup` option, as URLs. */
+  readonly setup: readonly string[];
+  readonly functions: FunctionLocator;
+  readonly seed: number;
+  /** Poisons freed slots; for tests. */
+  readonly poison: boolean;
+}
+
+/** Sessions kept open at a time: training, validating and predicting, each at a full size and a leftover one. */
+const MAX_OPEN_SESSIONS = 6;
+
+export class Runtime {
+  #plan: ModelPlan;
+  readonly #parts: RuntimeParts;
+  #pool: WorkerPool;
+  #compiledAs: CompiledIdentity;
+  #compile: CompileSpec;
+  #specs: readonly StageSpec[];
+  #sync: WeightSync;
+  /** By key of geometry; the first one was used longest ago. */
+  readonly #sessions = new Map<string, DriverSession>();
+
+  private constructor(parts: RuntimeParts, plan: ModelPlan, pool: WorkerPool) {
+    this.#parts = parts;
+    this.#plan = plan;
+    this.#pool = pool;
+    this.#compiledAs = identityOf(parts.graph.model);
+    this.#compile = compileSpec(parts.graph.model, parts.functions);
+    this.#specs = describeStages(plan.cut);
+    this.#sync = this.#newSync();
+  }
+
+  /** Starts the workers, plans, and builds the stages. Leaves nothing behind when it throws. */
+  static async start(parts: RuntimeParts): Promise<Runtime> {
+    const { graph, options } = parts;
+    assertCompiled(graph.model);
+    const { optimizer } = compileSpec(graph.model, parts.functions);
+    const { stageCount, workerCount } = countStages(graph, options, availableParallelism());
+    checkPlan(graph, options, stageCount);
+    const pool = await startPool(parts, workerCount);
+    try {
+      const runtime = new Runtime(
+        parts,
+        await planModel({ graph, options, stageCount, optimizer }, pool),
+        pool,
+      );
+      await runtime.#build();
+      return runtime;
+    } catch (error) {
+      await pool.close();
+      throw error;
+    }
+  }
+
+  get plan(): ModelPlan {
+    return this.#plan;
+  }
+
+  get pool(): WorkerPool {
+    return this.#pool;
+  }
+
+  get specs(): readonly StageSpec[] {
+    return this.#specs;
+  }
+
+  get compile(): CompileSpec {
+    return this.#compile;
+  }
+
+  /** Makes the workers ready for another run: alive, built for the model as compiled now, at the model's weights. */
+  async prepare(): Promise<void> {
+    const identity = identityOf(this.#parts.graph.model);
+    if (this.#pool.isBroken) {
+      await this.#pool.close();
+      this.#pool = await startPool(this.#parts, this.#pool.workerCount);
+      await this.#rebuild(identity);
+    } else if (!isSame(identity, this.#compiledAs)) {
+      await this.#rebuild(identity);
+    } else if (this.#sync.isStale) {
+      await this.#sync.push();
+    }
+  }
+
+  async #rebuild(identity: CompiledIdentity): Promise<void> {
+    const { model } = this.#parts.graph;
+    assertCompiled(model);
+    this.#compile = compileSpec(model, this.#parts.functions);
+    // Edges carry gradients only where something above them can be trained, which compiling may have changed.
+    this.#plan = { ...this.#plan, cut: cutModel(this.#parts.graph, this.#plan.cut.cuts) };
+    this.#specs = describeStages(this.#plan.cut);
+    this.#compiledAs = identity;
+    this.#sync = this.#newSync();
+    await this.#build();
+  }
+
+  #newSync(): WeightSync {
+    const { workerOfStage, cut } = this.plan;
+    return new WeightSync(cut, this.#specs, stage => this.#pool.worker(workerOfStage[stage]!));
+  }
+
+  async #build(): Promise<void> {
+    this.#sessions.clear();
+    const { workerOfStage } = this.plan;
+    await this.#pool.all((worker, index) =>
+      worker.build(
+        this.#specs.filter(({ stage }) => workerOfStage[stage] === index),
+        this.#compile,
+      ),
+    );
+    await this.#sync.push();
+  }
+
+  /** A session for this mode and size, opened if there is none. */
+  async session(geometry: SessionGeometry): Promise<DriverSession> {
+    const key = JSON.stringify(geometry);
+    const open = this.#sessions.get(key);
+    this.#sessions.delete(key);
+    if (open !== undefined) {
+      this.#sessions.set(key, open);
+      return open;
+    }
+    if (this.#sessions.size >= MAX_OPEN_SESSIONS) {
+      const [oldest, session] = this.#sessions.entries().next().value!;
+      this.#sessions.delete(oldest);
+      await session.close();
+    }
+    const { options, poison } = this.#parts;
+    const opened = await DriverSession.open(
+      this.#pool,
+      {
+        cut: this.plan.cut,
+        schedule: this.#scheduleFor(geometry.mode),
+        recompute: this.plan.recompute,
+        sumCount: this.#sumCount,
+        stallTimeoutMs: options.stallTimeoutMs,
+        poison,
+      },
+      geometry,
+    );
+    this.#sessions.set(key, opened);
+    return opened;
+  }
+
+  /** Losses, metrics and the penalty: see `SumsLayout` in the stages. */
+  get #sumCount(): number {
+    return this.#compile.outputs.length + this.#compile.metrics.flat().length + 1;
+  }
+
+  #scheduleFor(mode: SessionGeometry['mode']): Schedule {
+    const { schedule, workerOfStage, microBatchCount } = this.plan;
+    if (mode === 'train') return schedule;
+    return forwardOnly({ stageCount: schedule.stageCount, microBatchCount, workerOfStage });
+  }
+
+  /** Hands out weights that a callback has set. The model must have had the workers' weights when it was called. */
+  async pushChangedWeights(): Promise<void> {
+    if (this.#sync.isStale) await this.#sync.pushWeights();
+  }
+
+  pullWeights(): Promise<void> {
+    return this.#sync.pullWeights();
+  }
+
+  pullOptimizer(): Promise<void> {
+    return this.#sync.pullOptimizer();
+  }
+
+  /** After a run that broke off: its session holds half a mini-batch, and the stages stand at different steps. */
+  async recover(): Promise<void> {
+    this.#sync.invalidate();
+    const sessions = [...this.#sessions.values()];
+    this.#sessions.clear();
+    await Promise.all(sessions.map(session => session.running));
+    // What is left of a broken pool would only idle until the next call makes a new one.
+    if (this.#pool.isBroken) return this.#pool.close();
+    await Promise.allSettled(sessions.map(session => session.close()));
+  }
+
+  async resetStates(): Promise<void> {
+    await this.#pool.all(worker => worker.resetStates());
+  }
+
+  /** Tensors alive in every worker; tests compare it between steps. */
+  memory(): Promise<{ readonly tensorCount: number; readonly tensorBytes: number }[]> {
+    return this.#pool.all(worker => worker.memory());
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+}
+
+function startPool({ backend, setup, seed }: RuntimeParts, workerCount: number): Promise<WorkerPool> {
+  return WorkerPool.start({ workerCount, backend, setup, seed });
+}
+
+type CompiledIdentity = readonly unknown[];
+
+/** What changes when the user compiles again. */
+function identityOf(model: tf.LayersModel): CompiledIdentity {
+  const { optimizer_, loss, metrics, collectedTrainableWeights } = compiled(model);
+  return [optimizer_, loss, metrics, collectedTrainableWeights];
+}
+
+function isSame(a: CompiledIdentity, b: CompiledIdentity): boolean {
+  return a.every((part, index) => part === b[index]);
+}

@@ -1,0 +1,190 @@
+/**
+ * The driver's side of a session: it lays out the arena and the step board for one mode and one size of mini-batch, opens
+ * the session in all workers, and holds the driver's ends of the channels.
+ */
+import { type CutModel, inferShapes, stageTopology } from '../../model/index.js';
+import type { Program } from '../../protocol/action.js';
+import type { ChannelEnds, ChannelLayout } from '../../protocol/channel.js';
+import type { Schedule } from '../../protocol/schedule.js';
+import type { RunMode, StageDurations } from '../../protocol/session.js';
+import type { TensorHeader } from '../../protocol/tensor.js';
+import {
+  Arena,
+  channelBytes,
+  layOutChannel,
+  messageBytes,
+  type ReceiveLink,
+  type SendLink,
+  SharedMemoryLinks,
+  StepBoard,
+  Waiter,
+} from '../../transport/index.js';
+import { lower, planSlots, type RecomputeMode, slotCountsOf, validatePrograms } from '../plan/index.js';
+import type { WorkerPool } from './worker-pool.js';
+
+/** Mini-batches that may be under way: while the stages finish one, the first ones already work on the next. */
+export const STEPS_IN_FLIGHT = 2;
+
+/** What fixes the sizes in a session: everything but the number of samples left over at the end. */
+export interface SessionGeometry {
+  readonly mode: RunMode;
+  /** Most rows of a micro-batch. */
+  readonly microBatchRows: number;
+  /** One per model input, without the batch axis. */
+  readonly inputs: readonly TensorHeader[];
+  /** One per model output, without the batch axis; none when predicting. */
+  readonly targets: readonly TensorHeader[];
+}
+
+export interface SessionPlan {
+  readonly cut: CutModel;
+  readonly schedule: Schedule;
+  readonly recompute: RecomputeMode;
+  /** Entries of a stage's sums vector. */
+  readonly sumCount: number;
+  readonly stallTimeoutMs: number;
+  readonly poison: boolean;
+  readonly durations?: StageDurations;
+}
+
+let nextSessionId = 0;
+
+export class DriverSession {
+  readonly id: number;
+  readonly geometry: SessionGeometry;
+  readonly programs: readonly Program[];
+  readonly board: StepBoard;
+  readonly arenaBytes: number;
+  readonly schedule: Schedule;
+  /** Ends of the driver's channels, by stage. */
+  readonly feeds: ReadonlyMap<number, SendLink>;
+  readonly outputs: ReadonlyMap<number, ReceiveLink>;
+  readonly pool: WorkerPool;
+  readonly stallTimeoutMs: number;
+  /** Settles when the last run has left the workers, however it ended. */
+  running: Promise<unknown> = Promise.resolve();
+
+  private constructor(parts: Omit<DriverSession, 'running' | 'close'>) {
+    this.id = parts.id;
+    this.geometry = parts.geometry;
+    this.programs = parts.programs;
+    this.board = parts.board;
+    this.arenaBytes = parts.arenaBytes;
+    this.schedule = parts.schedule;
+    this.feeds = parts.feeds;
+    this.outputs = parts.outputs;
+    this.pool = parts.pool;
+    this.stallTimeoutMs = parts.stallTimeoutMs;
+  }
+
+  static async open(pool: WorkerPool, plan: SessionPlan, geometry: SessionGeometry): Promise<DriverSession> {
+    const { cut, schedule, recompute } = plan;
+    const { mode } = geometry;
+    const topology = stageTopology(cut, mode !== 'predict');
+    const programs = lower(schedule, topology, { mode, recompute });
+    const slots = planSlots(programs);
+    validatePrograms(programs, { ...schedule, mode, slotCounts: slotCountsOf(slots) });
+
+    const sized = slots.map(channel => ({ ...channel, slotBytes: slotBytes(channel, cut, geometry) }));
+    const arenaBytes = sized.reduce(
+      (sum, { slotCount, slotBytes: bytes }) => sum + channelBytes(slotCount, bytes),
+      0,
+    );
+    const arena = Arena.create(arenaBytes);
+    const channels = sized.map(channel =>
+      layOutChannel(arena, channel, channel.slotCount, channel.slotBytes),
+    );
+    const board = StepBoard.create({
+      workerCount: pool.workerCount,
+      stageCount: schedule.stageCount,
+      microBatchCount: schedule.microBatchCount,
+      stepsInFlight: STEPS_IN_FLIGHT,
+      sumCount: plan.sumCount,
+      actionCount: Math.max(...programs.map(program => program.length)),
+    });
+    const id = nextSessionId++;
+    await pool.all((worker, index) =>
+      worker.openSession({
+        id,
+        mode,
+        stages: stagesOf(schedule, index),
+        program: programs[index]!,
+        microBatchCount: schedule.microBatchCount,
+        arena: arena.memory,
+        channels: channels.filter(channel => touches(channel, schedule, index)),
+        board: board.buffer,
+        boardLayout: board.layout,
+        stallTimeoutMs: plan.stallTimeoutMs,
+        poison: plan.poison,
+        ...(plan.durations === undefined ? {} : { durations: plan.durations }),
+      }),
+    );
+    const links = new SharedMemoryLinks(arena, new Waiter(pool.control), { poison: plan.poison });
+    return new DriverSession({
+      id,
+      geometry,
+      programs,
+      board,
+      arenaBytes,
+      schedule,
+      pool,
+      stallTimeoutMs: plan.stallTimeoutMs,
+      feeds: new Map(
+        channels.flatMap(layout =>
+          layout.from === 'driver' ? [[layout.to as number, links.openSender(layout)]] : [],
+        ),
+      ),
+      outputs: new Map(
+        channels.flatMap(layout =>
+          layout.to === 'driver' ? [[layout.from as number, links.openReceiver(layout)]] : [],
+        ),
+      ),
+    });
+  }
+
+  async close(): Promise<void> {
+    for (const link of [...this.feeds.values(), ...this.outputs.values()]) link.close();
+    if (!this.pool.isBroken) await this.pool.all(worker => worker.closeSession(this.id));
+  }
+}
+
+export function stagesOf(schedule: Schedule, worker: number): number[] {
+  return schedule.workerOfStage.flatMap((owner, stage) => (owner === worker ? [stage] : []));
+}
+
+function touches({ from, to }: ChannelLayout, { workerOfStage }: Schedule, worker: number): boolean {
+  return [from, to].some(end => end !== 'driver' && workerOfStage[end] === worker);
+}
+
+/** Bytes of the largest message of a channel. */
+function slotBytes({ from, to, pass }: ChannelEnds, cut: CutModel, geometry: SessionGeometry): number {
+  const { graph } = cut;
+  const rows = geometry.microBatchRows;
+  const batched = ({ dtype, shape }: TensorHeader): TensorHeader => ({ dtype, shape: [rows, ...shape] });
+  const ofStage = (stage: number) => cut.stages[stage]!;
+  const shapes = inferShapes(
+    graph,
+    geometry.inputs.map(({ shape }) => [rows, ...shape]),
+  );
+  const float = (id: number): TensorHeader => ({ dtype: 'float32', shape: shapes[id]! });
+  if (from === 'driver') {
+    const { inputs, outputs } = ofStage(to as number);
+    return messageBytes([
+      ...inputs.map(input => batched(geometry.inputs[input]!)),
+      ...outputs.flatMap((output): TensorHeader[] => {
+        const target = geometry.targets[output];
+        if (target === undefined) return [];
+        return [batched(target), { dtype: 'float32', shape: [rows] }];
+      }),
+    ]);
+  }
+  if (to === 'driver')
+    return messageBytes(ofStage(from).outputs.map(output => float(graph.outputs[output]!)));
+  const [earlier, later] = pass === 'forward' ? [from, to] : [to, from];
+  const { values, gradientValues } = cut.edges.find(edge => edge.from === earlier && edge.to === later)!;
+  if (pass === 'backward') return messageBytes(gradientValues.map(float));
+  // A mask has the leading axes of its tensor, one number each at the most.
+  return messageBytes(
+    values.flatMap(id => [float(id), { dtype: 'float32', shape: shapes[id]!.slice(0, -1) }]),
+  );
+}

@@ -1,0 +1,165 @@
+/**
+ * Keeps the wrapped model and the stages in the workers at the same weights and optimizer state.
+ *
+ * Between fits the user may change the model as they like: set weights, train it plainly, compile it again. What they
+ * touched is noticed by identity: assigning to a tfjs variable gives it a new data id, and compiling makes new objects.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type { CutModel, ModelGraph } from '../../model/index.js';
+import { canonicalWeights } from '../../model/index.js';
+import type { StageSpec } from '../../protocol/stage-spec.js';
+import type { OptimizerState } from '../../protocol/worker-api.js';
+import { compiled, variableOf } from '../../tfjs/internals.js';
+import type { WorkerCalls } from './worker-pool.js';
+
+/** Finds the worker that holds a stage. */
+export type WorkerOfStage = (stage: number) => WorkerCalls;
+
+export class WeightSync {
+  readonly #cut: CutModel;
+  readonly #specs: readonly StageSpec[];
+  readonly #workerOf: WorkerOfStage;
+  /** Data ids of the model's variables when both sides were last equal. */
+  #synced: readonly object[] = [];
+
+  constructor(cut: CutModel, specs: readonly StageSpec[], workerOf: WorkerOfStage) {
+    this.#cut = cut;
+    this.#specs = specs;
+    this.#workerOf = workerOf;
+  }
+
+  /** Whether the user has assigned to a weight since the last synchronisation. */
+  get isStale(): boolean {
+    const ids = dataIds(this.#cut.graph);
+    return ids.length !== this.#synced.length || ids.some((id, index) => id !== this.#synced[index]);
+  }
+
+  /** Makes the next look find a difference: the workers' weights are not to be trusted. */
+  invalidate(): void {
+    this.#synced = [];
+  }
+
+  /** Model → workers. */
+  async push(): Promise<void> {
+    const optimizer = await this.#optimizerStates();
+    await this.pushWeights();
+    await Promise.all(
+      this.#specs.map(async ({ stage }) => {
+        const state = optimizer?.[stage];
+        if (state !== undefined) await this.#workerOf(stage).writeOptimizer(stage, state);
+      }),
+    );
+  }
+
+  /** Model → workers: weights alone. */
+  async pushWeights(): Promise<void> {
+    const ids = dataIds(this.#cut.graph);
+    await Promise.all(
+      this.#specs.map(({ stage }) =>
+        this.#workerOf(stage).writeWeights(stage, stageVariables(this.#cut, stage).map(bytesOf)),
+      ),
+    );
+    this.#synced = ids;
+  }
+
+  /** Workers → model: weights alone. */
+  async pullWeights(): Promise<void> {
+    // All of them first: if a worker is gone, the model keeps the weights that belong together.
+    const buffers = await Promise.all(
+      this.#specs.map(({ stage }) => this.#workerOf(stage).readWeights(stage)),
+    );
+    for (const { stage } of this.#specs) {
+      for (const [index, variable] of stageVariables(this.#cut, stage).entries()) {
+        assignBytes(variable, buffers[stage]![index]!);
+      }
+    }
+    this.#synced = dataIds(this.#cut.graph);
+  }
+
+  /** Workers → the model's optimizer: slots and step count, so that saving or plain training goes on from here. */
+  async pullOptimizer(): Promise<void> {
+    const { optimizer_, collectedTrainableWeights } = compiled(this.#cut.graph.model);
+    const optimizer = optimizer_!;
+    const weights = collectedTrainableWeights ?? [];
+    const states = await Promise.all(
+      this.#specs.map(({ stage }) => this.#workerOf(stage).readOptimizer(stage)),
+    );
+    const groupCount = Math.max(...states.map(state => state.groups.length));
+    const iterations = Math.max(...states.map(state => state.iterations));
+    const previous = await slotsOf(optimizer);
+    if (previous === undefined) return;
+    const slots: { name: string; tensor: tf.Tensor }[] = [];
+    for (let group = 0; group < groupCount; group++) {
+      const byOrder: { name: string; tensor: tf.Tensor }[] = [];
+      for (const [stage, { groups }] of states.entries()) {
+        for (const [index, { order }] of this.#specs[stage]!.trainable.entries()) {
+          const { name, shape } = variableOf(weights[order]!);
+          const tensor = tf.tensor(new Float32Array(groups[group]![index]!), shape);
+          byOrder[order] = { name: `${name}/slot${group}`, tensor };
+        }
+      }
+      slots.push(...byOrder);
+    }
+    const counter = { name: 'iter', tensor: tf.scalar(iterations, 'int32') };
+    await optimizer.setWeights([counter, ...slots]);
+    tf.dispose([
+      counter.tensor,
+      ...slots.map(({ tensor }) => tensor),
+      ...previous.map(({ tensor }) => tensor),
+    ]);
+  }
+
+  /** The model's optimizer state cut into stages; `undefined` where the optimizer keeps none that can be read. */
+  async #optimizerStates(): Promise<OptimizerState[] | undefined> {
+    const { optimizer_, collectedTrainableWeights } = compiled(this.#cut.graph.model);
+    const slots = await slotsOf(optimizer_!);
+    const perGroup = collectedTrainableWeights?.length ?? 0;
+    if (slots === undefined || perGroup === 0) return undefined;
+    const groupCount = Math.floor(slots.length / perGroup);
+    return this.#specs.map(({ trainable }) => ({
+      iterations: optimizer_!.iterations,
+      groups: Array.from({ length: groupCount }, (_, group) =>
+        trainable.map(({ order }) => bytesOf(slots[group * perGroup + order]!.tensor)),
+      ),
+    }));
+  }
+}
+
+/** A stage's variables in the order in which weights travel. */
+function stageVariables({ graph, stages }: CutModel, stage: number): tf.Variable[] {
+  return stages[stage]!.layers.flatMap(layer => canonicalWeights(graph.layers[layer]!.layer).map(variableOf));
+}
+
+function dataIds(graph: ModelGraph): object[] {
+  return graph.layers.flatMap(({ layer }) =>
+    canonicalWeights(layer).map(weight => variableOf(weight).dataId),
+  );
+}
+
+function bytesOf(tensor: tf.Tensor): ArrayBuffer {
+  const data = tensor.dataSync();
+  return data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength) as ArrayBuffer;
+}
+
+function assignBytes(variable: tf.Variable, buffer: ArrayBuffer): void {
+  const data =
+    variable.dtype === 'float32'
+      ? new Float32Array(buffer)
+      : variable.dtype === 'int32'
+        ? new Int32Array(buffer)
+        : new Uint8Array(buffer);
+  tf.tidy(() => variable.assign(tf.tensor(data, variable.shape, variable.dtype as 'float32')));
+}
+
+/** Slot tensors of an optimizer; `undefined` for one that does not let them be read (Adamax, some users'). */
+async function slotsOf(
+  optimizer: tf.Optimizer,
+): Promise<readonly { readonly name: string; readonly tensor: tf.Tensor }[] | undefined> {
+  try {
+    const [iterations, ...slots] = await optimizer.getWeights();
+    iterations?.tensor.dispose();
+    return slots;
+  } catch {
+    return undefined;
+  }
+}
