@@ -1,0 +1,118 @@
+/**
+ * The options of `pipeline()`: checked by a schema before anything starts. An error names the option, what it got and what
+ * it takes.
+ */
+import { z } from 'zod';
+import { ConfigurationError } from './errors.js';
+import { SCHEDULE_NAMES } from './scheduler/plan/index.js';
+
+const count = z.int().min(1);
+
+const scheduleData = z.object({
+  name: z.string(),
+  stageCount: count,
+  microBatchCount: count,
+  workerOfStage: z.array(z.int().min(0)),
+  orders: z.array(
+    z.array(
+      z.object({
+        kind: z.enum(['forward', 'backwardInput', 'backwardWeight']),
+        stage: z.int().min(0),
+        microBatches: z.array(z.int().min(0)).min(1),
+      }),
+    ),
+  ),
+});
+
+/** One entry per option: its schema with its default, and what it takes, in words for the error. */
+const OPTIONS = {
+  backend: [
+    z.enum(['auto', 'tensorflow', 'wasm', 'cpu']).default('auto'),
+    "'auto', 'tensorflow', 'wasm' or 'cpu'",
+  ],
+  workers: [z.union([z.literal('auto'), count]).default('auto'), "'auto' or a whole number of at least 1"],
+  stages: [z.union([z.literal('auto'), count]).default('auto'), "'auto' or a whole number of at least 1"],
+  microBatches: [
+    z.union([z.literal('auto'), count]).default('auto'),
+    "'auto' or a whole number of at least 1",
+  ],
+  schedule: [
+    z
+      .union([z.literal('auto'), z.enum(SCHEDULE_NAMES as [string, ...string[]]), scheduleData])
+      .default('auto'),
+    `'auto', ${SCHEDULE_NAMES.map(name => `'${name}'`).join(', ')} or a Schedule object`,
+  ],
+  partition: [
+    z
+      .union([z.enum(['auto', 'uniform', 'parameters']), z.array(z.string()).min(1).readonly()])
+      .default('auto'),
+    "'auto', 'uniform', 'parameters' or a list of the names of the layers that begin stages 1, 2, …",
+  ],
+  recompute: [
+    z.enum(['never', 'except-last', 'always']).default('never'),
+    "'never', 'except-last' or 'always'",
+  ],
+  batchNorm: [z.enum(['auto', 'exact', 'micro-batch']).default('auto'), "'auto', 'exact' or 'micro-batch'"],
+  setup: [
+    z.union([z.string().transform(path => [path]), z.array(z.string())]).default([]),
+    'the path of a module, or a list of paths',
+  ],
+  seed: [z.int().min(0).optional(), 'a whole number of at least 0'],
+  stallTimeoutMs: [z.number().positive().default(60_000), 'a positive number of milliseconds'],
+} as const satisfies Record<string, readonly [z.ZodType, string]>;
+
+const schema = z.strictObject(
+  Object.fromEntries(Object.entries(OPTIONS).map(([key, [type]]) => [key, type])) as {
+    [Key in keyof typeof OPTIONS]: (typeof OPTIONS)[Key][0];
+  },
+);
+
+/**
+ * How a model is run. Everything is optional; `auto` is decided from the model and the machine.
+ *
+ * - `backend`: engine inside the workers; `auto` takes the first of tensorflow, wasm and cpu that loads.
+ * - `workers`: worker threads; `auto` is one a core.
+ * - `stages`: pieces that the model is cut into; `auto` is one a worker, as far as the model can be cut.
+ * - `microBatches`: pieces that a mini-batch is cut into.
+ * - `schedule`: order of work in each worker: `gpipe`, `1f1b`, or a schedule of your own.
+ * - `partition`: where to cut: by measured time (`auto`), number of layers, parameters, or by name.
+ * - `recompute`: which forward passes run again before their backward pass, to keep fewer activations.
+ * - `batchNorm`: `exact` keeps the numbers of plain `fit` and needs one micro-batch; `micro-batch` normalises each
+ *   micro-batch by itself, as GPipe does.
+ * - `setup`: modules that every worker imports first, for custom layers, losses and metrics.
+ * - `seed`: of shuffling and of random layers; a random one by default.
+ * - `stallTimeoutMs`: how long nothing may move before `fit` gives up.
+ */
+export type PipelineOptions = z.input<typeof schema>;
+
+/** Options with their defaults filled in. */
+export type ResolvedOptions = z.output<typeof schema>;
+
+/** @throws ConfigurationError that names the option, what it got and what it takes */
+export function parseOptions(options: PipelineOptions | undefined): ResolvedOptions {
+  const parsed = schema.safeParse(options ?? {});
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  if (issue?.code === 'unrecognized_keys') {
+    const [key] = issue.keys;
+    throw new ConfigurationError(
+      key!,
+      `Unknown option '${key}' of pipeline(). Options are ${Object.keys(OPTIONS).join(', ')}.`,
+    );
+  }
+  const key = issue?.path[0] as keyof typeof OPTIONS | undefined;
+  if (key === undefined) {
+    throw new ConfigurationError(
+      'options',
+      `pipeline() takes an object of options, but got ${show(options)}.`,
+    );
+  }
+  const value = (options as Record<string, unknown>)[key];
+  throw new ConfigurationError(key, `Option '${key}' takes ${OPTIONS[key][1]}, but got ${show(value)}.`);
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`;
+  if (typeof value === 'function') return 'a function';
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}

@@ -1,0 +1,71 @@
+/** `trainer.plan`: what runs where, as plain data for printing and for tools. */
+import type { BackendChoice } from './backends/index.js';
+import { crossingValues } from './model/index.js';
+import type { Schedule } from './protocol/schedule.js';
+import type { ModelPlan } from './scheduler/driver/plan-model.js';
+
+export interface StagePlan {
+  readonly stage: number;
+  /** Index of the worker thread that holds the stage. */
+  readonly worker: number;
+  /** Names of the stage's layers, in order of their first call. */
+  readonly layers: readonly string[];
+  readonly parameters: number;
+  /** Bytes of the stage's weights. */
+  readonly weightBytes: number;
+  /** Bytes per sample that enter the stage from earlier stages; open axes count as 1. */
+  readonly incomingBytesPerSample: number;
+  /** Measured time of one micro-batch of the profile, forward and backward; `undefined` where nothing was measured. */
+  readonly predictedMs: number | undefined;
+  /** Part of the predicted time of all stages, from 0 to 1. */
+  readonly share: number | undefined;
+}
+
+export interface Plan {
+  readonly backend: BackendChoice['name'];
+  readonly backendReason: string;
+  readonly backendVersion: string;
+  readonly workers: number;
+  readonly microBatches: number;
+  readonly schedule: Schedule;
+  readonly recompute: 'never' | 'except-last' | 'always';
+  readonly stages: readonly StagePlan[];
+}
+
+export function describePlan(plan: ModelPlan, backend: BackendChoice, backendVersion: string): Plan {
+  const { cut, stageMs, schedule } = plan;
+  const totalMs = stageMs?.reduce((sum, ms) => sum + ms, 0);
+  return {
+    backend: backend.name,
+    backendReason: backend.reason,
+    backendVersion,
+    workers: new Set(plan.workerOfStage).size,
+    microBatches: plan.microBatchCount,
+    schedule,
+    recompute: plan.recompute,
+    stages: cut.stages.map(({ index, layers }): StagePlan => {
+      const described = layers.map(layer => cut.graph.layers[layer]!);
+      const ms = stageMs?.[index];
+      return {
+        stage: index,
+        worker: plan.workerOfStage[index]!,
+        layers: described.map(({ name }) => name),
+        parameters: described.reduce((sum, { parameterCount }) => sum + parameterCount, 0),
+        weightBytes: described.reduce((sum, { weightBytes }) => sum + weightBytes, 0),
+        incomingBytesPerSample: index === 0 ? 0 : bytesPerSample(plan, cut.cuts[index - 1]!),
+        predictedMs: ms,
+        share: cut.stages.length === 1 ? 1 : ms === undefined ? undefined : ms / totalMs!,
+      };
+    }),
+  };
+}
+
+function bytesPerSample({ cut }: ModelPlan, position: number): number {
+  return crossingValues(cut.graph, position).reduce((sum, id) => {
+    const { shape } = cut.graph.values[id]!;
+    return (
+      sum +
+      shape.slice(1).reduce<number>((size, axis) => size * (axis ?? 1), 1) * Float32Array.BYTES_PER_ELEMENT
+    );
+  }, 0);
+}

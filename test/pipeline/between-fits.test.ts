@@ -1,0 +1,158 @@
+/** Whatever the user does to the model between two fits is noticed and applied. */
+import * as tf from '@tensorflow/tfjs';
+import type { PipelinedModel } from 'millrace';
+import { beforeAll, describe, expect, it } from 'vitest';
+import {
+  BACKENDS,
+  compile,
+  compiledClassifier,
+  expectSameWeights,
+  newClassifier,
+  open,
+  refusal,
+  samples,
+  weightsOf,
+} from './helpers.js';
+
+beforeAll(() => tf.setBackend('cpu'));
+
+const { x, y } = samples(24);
+const args = { batchSize: 8, shuffle: false, verbose: 0 } as const;
+
+/**
+ * Fit, `change`, fit: plainly, and as a pipeline. The weights must agree after each; the second fit must start from
+ * `change`, so the first one is trained long enough to matter.
+ */
+async function fitTwice(
+  change: (model: tf.LayersModel, trainer?: PipelinedModel) => unknown,
+  backend = 'cpu',
+) {
+  const plain = compiledClassifier();
+  const model = compiledClassifier();
+  const trainer = await open(model, { backend: backend as 'cpu' });
+  await plain.fit(x, y, args);
+  await trainer.fit(x, y, args);
+  expectSameWeights(weightsOf(model), weightsOf(plain));
+  await change(plain);
+  await change(model, trainer);
+  await plain.fit(x, y, args);
+  await trainer.fit(x, y, args);
+  expectSameWeights(weightsOf(model), weightsOf(plain), 1e-4);
+  return { plain, model, trainer };
+}
+
+describe('between two fits', () => {
+  it.each(BACKENDS)('nothing happens: momentum goes on, on %s', async backend => {
+    await fitTwice(() => {}, backend);
+  });
+
+  it('setWeights counts', async () => {
+    await fitTwice(model => model.setWeights(newClassifier().getWeights()));
+  });
+
+  it('setting one weight of one layer counts', async () => {
+    await fitTwice(model => {
+      const [kernel, bias] = model.getLayer('hidden1').getWeights();
+      model.getLayer('hidden1').setWeights([tf.mul(kernel!, 0.5), bias!]);
+    });
+  });
+
+  it('a plain fit counts, its optimizer state included', async () => {
+    await fitTwice(model => model.fit(x, y, args));
+  });
+
+  it('compiling with another optimizer counts', async () => {
+    await fitTwice(model => compile(model, { optimizer: tf.train.rmsprop(0.01) }));
+  });
+
+  it('compiling with the same optimizer again starts its state anew', async () => {
+    await fitTwice(model => compile(model));
+  });
+
+  it('compiling with another loss and other metrics counts, and the logs are the new ones', async () => {
+    const { trainer } = await fitTwice(model =>
+      compile(model, { loss: 'meanSquaredError', metrics: ['mae', 'accuracy'] }),
+    );
+    const { history } = await trainer.fit(x, y, args);
+    expect(Object.keys(history)).toEqual(['loss', 'mae', 'acc']);
+  });
+
+  it('freezing a layer and compiling counts: its weights stay', async () => {
+    const before: Float32Array[] = [];
+    const { model } = await fitTwice((changed, trainer) => {
+      changed.getLayer('hidden0').trainable = false;
+      compile(changed);
+      if (trainer !== undefined) before.push(...weightsOf(changed));
+    });
+    const frozen = model.getLayer('hidden0').getWeights()[0]!.dataSync();
+    expect(before.some(weight => weight.every((value, index) => value === frozen[index]))).toBe(true);
+  });
+
+  it('freezing everything below the cut and compiling counts', async () => {
+    await fitTwice(model => {
+      for (const name of ['hidden0', 'hidden1']) model.getLayer(name).trainable = false;
+      compile(model);
+    });
+  });
+
+  it('thawing a layer that was frozen at the start counts', async () => {
+    const make = (): tf.Sequential => {
+      const model = newClassifier();
+      for (const name of ['hidden0', 'hidden1']) model.getLayer(name).trainable = false;
+      compile(model);
+      return model;
+    };
+    const [plain, model] = [make(), make()];
+    const trainer = await open(model);
+    for (const step of ['frozen', 'thawed']) {
+      if (step === 'thawed') {
+        for (const each of [plain, model]) {
+          for (const name of ['hidden0', 'hidden1']) each.getLayer(name).trainable = true;
+          compile(each);
+        }
+      }
+      await plain.fit(x, y, args);
+      await trainer.fit(x, y, args);
+      expectSameWeights(weightsOf(model), weightsOf(plain));
+    }
+  });
+
+  it('another learning rate counts', async () => {
+    await fitTwice(model => (model.optimizer as tf.MomentumOptimizer).setLearningRate(0.01));
+  });
+
+  it('predict and evaluate see weights that were set a moment ago', async () => {
+    const model = compiledClassifier();
+    const trainer = await open(model);
+    await trainer.fit(x, y, args);
+    model.setWeights(newClassifier().getWeights());
+    const [expected, actual] = [model.predict(x) as tf.Tensor, (await trainer.predict(x)) as tf.Tensor];
+    expectSameWeights([actual.dataSync() as Float32Array], [expected.dataSync() as Float32Array]);
+    const [loss] = model.evaluate(x, y) as tf.Scalar[];
+    const [pipelined] = (await trainer.evaluate(x, y)) as tf.Scalar[];
+    expect(pipelined!.dataSync()[0]).toBeCloseTo(loss!.dataSync()[0]!, 5);
+  });
+
+  it('plain fit after a pipelined one goes on with its optimizer state', async () => {
+    const plain = compiledClassifier();
+    await plain.fit(x, y, args);
+    await plain.fit(x, y, args);
+    const model = compiledClassifier();
+    const trainer = await open(model);
+    await trainer.fit(x, y, args);
+    await model.fit(x, y, args);
+    expectSameWeights(weightsOf(model), weightsOf(plain));
+  });
+
+  it('a compile that workers cannot follow is refused, and another compile mends it', async () => {
+    const model = compiledClassifier();
+    const trainer = await open(model);
+    compile(model, { loss: (yTrue, yPred) => tf.losses.meanSquaredError(yTrue, yPred) });
+    expect(await refusal(() => trainer.fit(x, y, args))).toMatchObject({ name: 'ModelError' });
+    compile(model);
+    const twin = compiledClassifier();
+    await twin.fit(x, y, args);
+    await trainer.fit(x, y, args);
+    expectSameWeights(weightsOf(model), weightsOf(twin));
+  });
+});

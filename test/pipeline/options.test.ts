@@ -1,0 +1,80 @@
+/** What `pipeline()` says to options that it does not know or cannot use. */
+import * as tf from '@tensorflow/tfjs';
+import { ConfigurationError, type PipelineOptions, pipeline } from 'millrace';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { compiledClassifier, refusal } from './helpers.js';
+
+let model: tf.Sequential;
+beforeAll(async () => {
+  await tf.setBackend('cpu');
+  model = compiledClassifier();
+});
+
+const schedule = {
+  name: 'own',
+  stageCount: 1,
+  microBatchCount: 1,
+  workerOfStage: [0],
+  orders: [[{ kind: 'forward', stage: 0, microBatches: [0] }]],
+};
+
+describe('an option that is unknown', () => {
+  it.each(['epochs', 'microbatches', 'worker'])("'%s' is refused with the list of options", async key => {
+    const error = await refusal(() => pipeline(model, { [key]: 1 } as PipelineOptions));
+    expect(error).toBeInstanceOf(ConfigurationError);
+    expect(error).toMatchObject({ name: 'ConfigurationError', code: 'MILLRACE_CONFIGURATION', path: key });
+    expect(error.message).toContain(`Unknown option '${key}'`);
+    expect(error.message).toMatch(/backend, workers, stages, microBatches, schedule, partition, recompute/);
+  });
+});
+
+describe('an option of the wrong type', () => {
+  const table: [key: string, value: unknown, got: string, takes: RegExp][] = [
+    ['backend', 'webgl', "'webgl'", /'auto', 'tensorflow', 'wasm' or 'cpu'/],
+    ['backend', 1, '1', /'tensorflow'/],
+    ['workers', 0, '0', /'auto' or a whole number of at least 1/],
+    ['workers', 1.5, '1.5', /whole number/],
+    ['workers', '2', "'2'", /whole number/],
+    ['workers', null, 'null', /whole number/],
+    ['workers', Number.NaN, 'NaN', /whole number/],
+    ['stages', -1, '-1', /whole number of at least 1/],
+    ['stages', 'many', "'many'", /'auto' or a whole number/],
+    ['stages', [2], '[2]', /whole number/],
+    ['microBatches', 0, '0', /whole number of at least 1/],
+    ['microBatches', Number.POSITIVE_INFINITY, 'Infinity', /whole number/],
+    ['schedule', 'zigzag', "'zigzag'", /'gpipe', '1f1b'/],
+    ['schedule', { name: 'own' }, '{"name":"own"}', /a Schedule object/],
+    [
+      'schedule',
+      { ...schedule, orders: [[{ kind: 'sideways', stage: 0, microBatches: [0] }]] },
+      'sideways',
+      /Schedule object/,
+    ],
+    ['partition', 'halves', "'halves'", /'uniform', 'parameters' or a list of the names/],
+    ['partition', [], '[]', /list of the names/],
+    ['partition', [1], '[1]', /list of the names/],
+    ['recompute', true, 'true', /'never', 'except-last' or 'always'/],
+    ['batchNorm', 'none', "'none'", /'auto', 'exact' or 'micro-batch'/],
+    ['setup', 7, '7', /the path of a module, or a list of paths/],
+    ['setup', () => {}, 'a function', /path of a module/],
+    ['seed', -1, '-1', /whole number of at least 0/],
+    ['seed', 0.5, '0.5', /whole number/],
+    ['stallTimeoutMs', 0, '0', /positive number of milliseconds/],
+    ['stallTimeoutMs', '60s', "'60s'", /positive number/],
+  ];
+
+  it.each(table)('%s: %j is refused with what it got and what it takes', async (key, value, got, takes) => {
+    const error = await refusal(() => pipeline(model, { [key]: value } as PipelineOptions));
+    expect(error).toBeInstanceOf(ConfigurationError);
+    expect(error['path']).toBe(key);
+    expect(error.message).toContain(`'${key}'`);
+    expect(error.message).toContain(got);
+    expect(error.message).toMatch(takes);
+  });
+
+  it.each([[7], ['fast'], [[1]]])('options that are %j are refused as a whole', async options => {
+    const error = await refusal(() => pipeline(model, options as unknown as PipelineOptions));
+    expect(error).toMatchObject({ name: 'ConfigurationError', path: 'options' });
+    expect(error.message).toContain('object of options');
+  });
+});
