@@ -1,0 +1,76 @@
+#!/usr/bin/env node
+// @ts-check
+/**
+ * `npm start` and `npm test`: from a fresh clone to the finished job, with Node's built-in modules alone until the
+ * packages are there. Each step looks first whether there is anything to do.
+ *
+ *   node scripts/run.mjs start [arguments for the example]
+ *   node scripts/run.mjs test [arguments for vitest]
+ *
+ * The steps are called from here and not from npm's `prestart` and `pretest`, which npm skips without a word when the
+ * user has set `ignore-scripts`.
+ */
+import { withLock } from '../src/setup/lock.js';
+import { isSupportedNode, OLDEST_NODE } from '../src/setup/machine.js';
+import { build } from './run/build.mjs';
+import { runChecks, testBackends } from './run/checks.mjs';
+import { runInForeground } from './run/child.mjs';
+import { installDependencies } from './run/install-dependencies.mjs';
+import { linkCommand } from './run/link-command.mjs';
+import { clonePaths } from './run/paths.mjs';
+import { StepFailed, say, throwIfFailed, timed } from './run/step.mjs';
+
+const MAIN_JOB = 'examples/01-mnist/train.mjs';
+const clone = clonePaths();
+
+/** @returns {Promise<boolean>} whether native TensorFlow is ready */
+async function prepare() {
+  await withLock(
+    clone.lock,
+    async () => {
+      await timed(() => installDependencies(clone));
+      await timed(() => build(clone));
+      linkCommand(clone);
+    },
+    { onWait: owner => say(`waiting for another run in this clone (${owner})`) },
+  );
+  // Only now: the set-up resolves packages that the first step has installed.
+  const { ensureNativeTensorflow } = await import('../src/setup/index.js');
+  const outcome = await ensureNativeTensorflow({ projectDirectory: clone.root });
+  return outcome.state === 'ready';
+}
+
+/** @type {Readonly<Record<string, (args: string[]) => Promise<void>>>} */
+const commands = {
+  async start(args) {
+    await prepare();
+    throwIfFailed(
+      MAIN_JOB,
+      await runInForeground(process.execPath, [MAIN_JOB, ...args], { cwd: clone.root }),
+    );
+  },
+  async test(args) {
+    const nativeIsReady = await prepare();
+    await runChecks(clone, testBackends(nativeIsReady), args);
+  },
+};
+
+const [name = '', ...args] = process.argv.slice(2);
+const command = commands[name];
+try {
+  if (command === undefined) {
+    throw new Error(`unknown command ${JSON.stringify(name)}; known are ${Object.keys(commands).join(', ')}`);
+  }
+  if (!isSupportedNode()) {
+    console.error(`millrace: needs Node ${OLDEST_NODE} or later, and this is ${process.version}`);
+    process.exit(1);
+  }
+  await command(args);
+} catch (error) {
+  const failure = /** @type {Error & { remedy?: string | null }} */ (error);
+  const isExpected = failure instanceof StepFailed || failure.name === 'SetupError' || command === undefined;
+  console.error(`millrace: ${isExpected ? failure.message : failure.stack}`);
+  if (failure.remedy) console.error(`millrace: what to do: ${failure.remedy}`);
+  process.exitCode = failure instanceof StepFailed ? failure.exitCode : 1;
+  if (failure instanceof StepFailed && failure.signal !== null) process.kill(process.pid, failure.signal);
+}
