@@ -1,0 +1,43 @@
+/** What the command line takes. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+
+/**
+ * @typedef {object} Options
+ * @property {string} [json] file to write the results to
+ * @property {'auto' | 'tensorflow' | 'wasm' | 'cpu'} backend
+ * @property {'auto' | number} stages
+ * @property {number} epochs
+ * @property {number} plainSeconds for how long plain fit is measured
+ * @property {number} [samples] digits to use; all of them where it is not given
+ */
+
+/** @returns {Options} */
+export function readOptions() {
+  return new Command('train.mjs')
+    .description('Trains a convolutional network on MNIST digits as a pipeline over worker threads.')
+    .option('--json <file>', 'also write the results to this file')
+    .addOption(
+      new Option('--backend <name>', 'engine of the workers')
+        .choices(['auto', 'tensorflow', 'wasm', 'cpu'])
+        .default('auto'),
+    )
+    .option('--stages <count>', 'pieces to cut the network into; auto is one per core', countOrAuto, 'auto')
+    .option('--epochs <count>', 'times to go through the training digits', count, 12)
+    .option('--plain-seconds <count>', 'for how long plain fit is measured', count, 15)
+    .option(
+      '--samples <count>',
+      'use only so many digits, whatever the accuracy; for trying things out',
+      count,
+    )
+    .parse()
+    .opts();
+}
+
+function countOrAuto(text) {
+  return text === 'auto' ? text : count(text);
+}
+
+function count(text) {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('It must be a whole number of at least 1.');
+  return Number(text);
+}

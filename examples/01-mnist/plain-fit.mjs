@@ -1,0 +1,77 @@
+/**
+ * Measures plain `model.fit` of the same network on the same digits, in a process of its own: tfjs as it comes, on the
+ * main thread, with its default number of TensorFlow threads.
+ *
+ * This file is both sides: `measurePlainFit` starts it as a child process, which sends its result back.
+ */
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import * as tf from '@tensorflow/tfjs';
+
+const OWN_PATH = fileURLToPath(import.meta.url);
+
+const WARM_UP_STEPS = 5;
+/** Steps of one call of `fit`: so many that what it does once a call does not count. */
+const STEPS_PER_ROUND = 10;
+
+/**
+ * @param {{ backend: string, batchSize: number, samples?: number, seconds: number }} task what to train on, and the time
+ *   after which no further round begins
+ * @returns {Promise<number>} samples per second
+ */
+export async function measurePlainFit(task) {
+  const env = { ...process.env };
+  // Millrace has set these for its workers, and children inherit them.
+  delete env.TF_NUM_INTRAOP_THREADS;
+  delete env.TF_NUM_INTEROP_THREADS;
+  const child = fork(OWN_PATH, [JSON.stringify(task)], { env });
+  return await new Promise((resolve, reject) => {
+    child.once('message', resolve);
+    child.once('error', reject);
+    child.once('exit', (code, signal) =>
+      reject(
+        new Error(`The process that measures plain fit ended early (${signal ?? `exit code ${code}`}).`),
+      ),
+    );
+  });
+}
+
+async function measure({ backend, batchSize, samples, seconds }) {
+  await loadEngine(backend);
+  const { loadDigits } = await import('./digits.mjs');
+  const { createNetwork } = await import('./network.mjs');
+  const network = createNetwork();
+  const { training } = loadDigits(samples);
+  const train = async steps => {
+    const { x, y } = training.take(steps * batchSize).toTensors();
+    const startMs = performance.now();
+    await network.fit(x, y, { batchSize, verbose: 0 });
+    tf.dispose([x, y]);
+    return performance.now() - startMs;
+  };
+  await train(WARM_UP_STEPS);
+  let steps = 0;
+  let elapsedMs = 0;
+  while (elapsedMs < seconds * 1000) {
+    elapsedMs += await train(STEPS_PER_ROUND);
+    steps += STEPS_PER_ROUND;
+  }
+  return (steps * batchSize * 1000) / elapsedMs;
+}
+
+async function loadEngine(backend) {
+  if (backend === 'tensorflow') await import('@tensorflow/tfjs-node');
+  if (backend === 'wasm') {
+    await import('@tensorflow/tfjs-backend-wasm');
+    // tfjs's own kernels cannot train convolutions on wasm, so plain fit gets those of Millrace.
+    const { registerWasmTrainingKernels } = await import('millrace');
+    registerWasmTrainingKernels();
+  }
+  await tf.setBackend(backend);
+  await tf.ready();
+}
+
+if (process.argv[1] === OWN_PATH) {
+  process.send(await measure(JSON.parse(process.argv[2])));
+  process.disconnect();
+}
