@@ -7,6 +7,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
  * @property {'auto' | 'tensorflow' | 'wasm' | 'cpu'} backend
  * @property {'auto' | number} stages
  * @property {number} epochs
+ * @property {number} batchSize digits between two optimizer steps
  * @property {number} plainSeconds for how long plain fit is measured
  * @property {number} [samples] digits to use; all of them where it is not given
  */
@@ -23,6 +24,7 @@ export function readOptions() {
     )
     .option('--stages <count>', 'pieces to cut the network into; auto is one per core', countOrAuto, 'auto')
     .option('--epochs <count>', 'times to go through the training digits', count, 12)
+    .option('--batch-size <count>', 'digits between two optimizer steps', count, 128)
     .option('--plain-seconds <count>', 'for how long plain fit is measured', count, 15)
     .option(
       '--samples <count>',

@@ -13,7 +13,6 @@ import { readOptions } from './options.mjs';
 import { PipelinedRate } from './pipelined-rate.mjs';
 import { measurePlainFit } from './plain-fit.mjs';
 
-const BATCH_SIZE = 128;
 const MICRO_BATCHES = 2;
 /** Of the dropout and of the order of the digits. */
 const SEED = 42;
@@ -22,6 +21,7 @@ const REQUIRED_ACCURACY = 0.97;
 async function main() {
   const startMs = performance.now();
   const options = readOptions();
+  const { batchSize } = options;
   // The main thread only holds data; without this, tfjs advises to install a native backend, which the workers may have.
   tf.enableProdMode();
 
@@ -41,8 +41,8 @@ async function main() {
     console.log(`${formatPlan(trainer.plan)}\n`);
     showProgress(trainer, { stream: process.stdout });
     const { x, y } = training.toTensors();
-    await trainer.fit(x, y, { epochs: options.epochs, batchSize: BATCH_SIZE });
-    testAccuracy = await testOn(trainer, test);
+    await trainer.fit(x, y, { epochs: options.epochs, batchSize });
+    testAccuracy = await testOn(trainer, test, batchSize);
   } finally {
     await trainer.close();
   }
@@ -51,7 +51,7 @@ async function main() {
   const { backend, stages } = trainer.plan;
   const plainSamplesPerSecond = await measurePlainFit({
     backend,
-    batchSize: BATCH_SIZE,
+    batchSize,
     samples: options.samples,
     seconds: options.plainSeconds,
   });
@@ -74,9 +74,9 @@ async function main() {
 }
 
 /** @returns {Promise<number>} share of the digits that the network tells right */
-async function testOn(trainer, digits) {
+async function testOn(trainer, digits, batchSize) {
   const { x, y } = digits.toTensors();
-  const [, accuracy] = await trainer.evaluate(x, y, { batchSize: BATCH_SIZE });
+  const [, accuracy] = await trainer.evaluate(x, y, { batchSize });
   return accuracy.dataSync()[0];
 }
 

@@ -25,12 +25,12 @@ describe('the MNIST example', () => {
   it.each(backends())('trains on %s and writes its results', { timeout: TIMEOUT_MS }, async backend => {
     const json = join(directory, `${backend}.json`);
     const { status, stdout, stderr } = train([
-      ...['--backend', backend, '--samples', '400', '--epochs', '1', '--stages', '2'],
+      ...['--backend', backend, '--samples', '40', '--batch-size', '8', '--epochs', '1', '--stages', '2'],
       ...['--plain-seconds', '1', '--json', json],
     ]);
     expect(stderr).toBe('');
     expect(status).toBe(0);
-    expect(stdout).toContain('320 digits to train on, 80 held back for the test');
+    expect(stdout).toContain('32 digits to train on, 8 held back for the test');
     expect(stdout).toMatch(new RegExp(`^backend {3}${backend} \\d`, 'm'));
     expect(stdout).toMatch(/^epoch 1\/1 \| loss [\d.]+ \| accuracy [\d.]+ \| [\d,]+ samples\/s \| \d+ s$/m);
     expect(stdout).toMatch(/^(Millrace was [\d.]+ times as fast as plain fit|Plain fit was faster)/m);

@@ -159,7 +159,7 @@ describe('a schedule of your own', () => {
 
   it('that leaves work out is refused with the action that is missing and a picture', async () => {
     const schedule = own([work(0).slice(0, 2), work(1)]);
-    const error = await refused(compiledClassifier(), { stages: 'auto', schedule });
+    const error = await refused(compiledClassifier(), { stages: 'auto', microBatches: 'auto', schedule });
     expect(error).toBeInstanceOf(ConfigurationError);
     expect(error['path']).toBe('schedule');
     expect(error.message).toMatch(/0W0/);
