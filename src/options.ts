@@ -53,6 +53,7 @@ const OPTIONS = {
     "'never', 'except-last' or 'always'",
   ],
   batchNorm: [z.enum(['auto', 'exact', 'micro-batch']).default('auto'), "'auto', 'exact' or 'micro-batch'"],
+  clipNorm: [z.number().positive().finite().optional(), 'a positive number'],
   setup: [
     z.union([z.string().transform(path => [path]), z.array(z.string())]).default([]),
     'the path of a module, or a list of paths',
@@ -79,6 +80,8 @@ const schema = z.strictObject(
  * - `recompute`: which forward passes run again before their backward pass, to keep fewer activations.
  * - `batchNorm`: `exact` keeps the numbers of plain `fit` and needs one micro-batch; `micro-batch` normalises each
  *   micro-batch by itself, as GPipe does.
+ * - `clipNorm`: gradients whose L2 norm over all weights is larger are scaled down to it before the step; a tied weight
+ *   counts once.
  * - `setup`: modules that every worker imports first, for custom layers, losses and metrics.
  * - `seed`: of shuffling and of random layers; a random one by default.
  * - `stallTimeoutMs`: how long nothing may move before `fit` gives up.

@@ -4,13 +4,12 @@ import { ModelError } from '../errors.js';
 import type { EdgeValues, Json, LayerSpec, StageSpec } from '../protocol/stage-spec.js';
 import { isRegisteredClass } from '../tfjs/internals.js';
 import type { GraphLayer, ModelGraph } from './graph.js';
-import { type CutModel, cutModel } from './stages.js';
-import { trainableWeights } from './trainable.js';
+import { type CutModel, cutModel, stageTies } from './stages.js';
+import type { PlacedWeight } from './ties.js';
 import { canonicalWeights } from './weights.js';
 
 export function describeStages(cut: CutModel): StageSpec[] {
   const { graph } = cut;
-  const trainable = trainableWeights(graph);
   return cut.stages.map((stage): StageSpec => {
     const place = new Map(stage.layers.map((layer, index) => [layer, index]));
     return {
@@ -31,11 +30,34 @@ export function describeStages(cut: CutModel): StageSpec[] {
       outgoing: cut.edges
         .filter(edge => edge.from === stage.index)
         .map(({ to, values, gradientValues }): EdgeValues => ({ peer: to, values, gradientValues })),
-      trainable: trainable
-        .filter(({ layer }) => place.has(layer))
-        .map(({ layer, weight, order }) => ({ layer: place.get(layer)!, weight, order })),
+      trainable: cut.weights
+        .filter(({ owner }) => owner.stage === stage.index)
+        .map(({ order, positions, owner: { layer, weight } }) => ({
+          layer: place.get(layer)!,
+          weight,
+          order,
+          positions,
+        })),
+      copies: cut.weights.flatMap(({ order, owner, users }) =>
+        users
+          .filter(user => user.stage === stage.index)
+          .map(({ layer, weight }) => ({ layer: place.get(layer)!, weight, order, owner: owner.stage })),
+      ),
+      lent: stageTies(cut)
+        .filter(({ owner }) => owner === stage.index)
+        .map(({ user }) => ({
+          peer: user,
+          orders: sharedWeights(cut, stage.index, user).map(({ order }) => order),
+        })),
     };
   });
+}
+
+/** Weights that stage `owner` owns and `user` has a copy of: what their messages carry, in order. */
+export function sharedWeights(cut: CutModel, owner: number, user: number): readonly PlacedWeight[] {
+  return cut.weights.filter(
+    weight => weight.owner.stage === owner && weight.users.some(({ stage }) => stage === user),
+  );
 }
 
 /** The whole model as a single stage, as profiling wants it. */

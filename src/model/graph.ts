@@ -8,6 +8,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { ModelError } from '../errors.js';
 import { type GraphCall, type Layer, producerOf } from '../tfjs/internals.js';
+import { assertStateIsInOnePlace } from './shared-state.js';
 import { canonicalWeights } from './weights.js';
 
 export interface GraphValue {
@@ -84,6 +85,7 @@ export function readGraph(model: tf.LayersModel): ModelGraph {
       outputs: call.outputTensors.map(tensor => addValue(tensor, index)),
     };
   });
+  assertStateIsInOnePlace(layerCalls.map(({ layer }) => layer));
   const consumers: number[][] = values.map(() => []);
   for (const node of nodes) for (const id of new Set(node.inputs)) consumers[id]!.push(node.index);
 

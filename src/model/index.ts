@@ -1,9 +1,9 @@
 /** A LayersModel as a graph: what it consists of, where it may be cut, what crosses a cut, and all of it as plain data. */
 export { assertCompiled, compileSpec, type FunctionLocator, functionLocator } from './compile-spec.js';
-export { crossingValues, cutPoints } from './cuts.js';
-export { describeStages, describeWhole } from './describe.js';
+export { closedCuts, crossingValues, cutPoints } from './cuts.js';
+export { describeStages, describeWhole, sharedWeights } from './describe.js';
 export { type GraphLayer, type GraphNode, type GraphValue, type ModelGraph, readGraph } from './graph.js';
 export { inferShapes } from './shapes.js';
 export { type CutModel, type CutStage, cutModel, type StageEdgeValues, stageTopology } from './stages.js';
-export { type TrainableWeight, trainableWeights } from './trainable.js';
+export { optimizedWeights } from './trainable.js';
 export { canonicalWeights } from './weights.js';

@@ -4,8 +4,9 @@
  * A value goes straight from the stage that makes it to every stage that reads it, however many stages lie between;
  * nothing is relayed. Model inputs are fed to each stage that reads them, by the driver.
  */
-import type { StageTopology } from '../protocol/topology.js';
+import type { StageTie, StageTopology } from '../protocol/topology.js';
 import type { ModelGraph } from './graph.js';
+import { type PlacedWeight, placeWeights } from './ties.js';
 import { trainableWeights } from './trainable.js';
 
 export interface StageEdgeValues {
@@ -33,6 +34,7 @@ export interface CutModel {
   readonly cuts: readonly number[];
   readonly stages: readonly CutStage[];
   readonly edges: readonly StageEdgeValues[];
+  readonly weights: readonly PlacedWeight[];
 }
 
 export function cutModel(graph: ModelGraph, cuts: readonly number[]): CutModel {
@@ -53,7 +55,8 @@ export function cutModel(graph: ModelGraph, cuts: readonly number[]): CutModel {
       outputs: graph.outputs.flatMap((value, position) => (makes.has(value) ? [position] : [])),
     };
   });
-  return { graph, cuts, stages, edges: edgesBetween(graph, stageOfNode) };
+  const edges = edgesBetween(graph, stageOfNode);
+  return { graph, cuts, stages, edges, weights: placeWeights(graph, stages) };
 }
 
 function edgesBetween(graph: ModelGraph, stageOfNode: readonly number[]): StageEdgeValues[] {
@@ -76,7 +79,9 @@ function edgesBetween(graph: ModelGraph, stageOfNode: readonly number[]): StageE
 
 /** Values with a trainable weight somewhere upstream: only these carry a gradient back. */
 function valuesAboveTrainableWeights(graph: ModelGraph): ReadonlySet<number> {
-  const trainableLayers = new Set(trainableWeights(graph).map(weight => weight.layer));
+  const trainableLayers = new Set(
+    trainableWeights(graph).flatMap(({ places }) => places.map(({ layer }) => layer)),
+  );
   const values = new Set<number>();
   for (const node of graph.nodes) {
     if (trainableLayers.has(node.layer) || node.inputs.some(input => values.has(input))) {
@@ -102,5 +107,17 @@ export function stageTopology(cut: CutModel, targets: boolean): StageTopology {
       .filter(stage => stage.inputs.length > 0 || (targets && stage.outputs.length > 0))
       .map(stage => stage.index),
     outputStages: cut.stages.filter(stage => stage.outputs.length > 0).map(stage => stage.index),
+    ties: stageTies(cut),
   };
+}
+
+/** Which stages have copies of another stage's weights. */
+export function stageTies({ weights }: CutModel): readonly StageTie[] {
+  const ties = new Map<string, StageTie>();
+  for (const { owner, users } of weights) {
+    for (const { stage: user } of users) {
+      if (user !== owner.stage) ties.set(`${owner.stage}<${user}`, { owner: owner.stage, user });
+    }
+  }
+  return [...ties.values()].sort((a, b) => a.owner - b.owner || a.user - b.user);
 }

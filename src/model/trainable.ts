@@ -2,29 +2,51 @@
  * The weights that training updates. tfjs takes them when the model is compiled, so that is what counts: a `trainable`
  * flag set later has no effect until the model is compiled again.
  */
-import { compiled } from '../tfjs/internals.js';
+import type * as tf from '@tensorflow/tfjs';
+import { compiled, type LayerVariable } from '../tfjs/internals.js';
 import type { ModelGraph } from './graph.js';
 import { canonicalWeights } from './weights.js';
 
 export interface TrainableWeight {
-  /** Index into `ModelGraph.layers`. */
-  readonly layer: number;
-  /** Index into the layer's canonical weights. */
-  readonly weight: number;
-  /** Position in the compiled model's list of trainable weights: the order inside the optimizer. */
+  /** Number of the variable, in order of first mention in `optimizedWeights`. */
   readonly order: number;
+  readonly shape: readonly number[];
+  /** Positions in `optimizedWeights`. */
+  readonly positions: readonly number[];
+  /** Where the variable stands: in several layers if a layer is part of several nested models. */
+  readonly places: readonly {
+    /** Index into `ModelGraph.layers`. */
+    readonly layer: number;
+    /** Index into the layer's canonical weights. */
+    readonly weight: number;
+  }[];
+}
+
+/**
+ * The compiled model's trainable weights, in the order in which its optimizer keeps its slots. A weight that is part of
+ * several nested models is listed for each, and tfjs steps it as often.
+ */
+export function optimizedWeights(model: tf.LayersModel): readonly LayerVariable[] {
+  return compiled(model).collectedTrainableWeights ?? [];
 }
 
 export function trainableWeights(graph: ModelGraph): readonly TrainableWeight[] {
-  const place = new Map<object, { layer: number; weight: number }>();
+  const placesOf = new Map<object, { layer: number; weight: number }[]>();
   for (const { index, layer } of graph.layers) {
     canonicalWeights(layer).forEach((variable, weight) => {
-      place.set(variable, { layer: index, weight });
+      const places = placesOf.get(variable) ?? [];
+      placesOf.set(variable, places);
+      places.push({ layer: index, weight });
     });
   }
-  const collected = compiled(graph.model).collectedTrainableWeights ?? [];
-  return collected.flatMap((variable, order) => {
-    const found = place.get(variable);
-    return found === undefined ? [] : [{ ...found, order }];
+  const positionsOf = new Map<LayerVariable, number[]>();
+  for (const [position, variable] of optimizedWeights(graph.model).entries()) {
+    const positions = positionsOf.get(variable) ?? [];
+    positionsOf.set(variable, positions);
+    positions.push(position);
+  }
+  return [...positionsOf].flatMap(([variable, positions], order) => {
+    const places = placesOf.get(variable);
+    return places === undefined ? [] : [{ order, shape: variable.shape as number[], positions, places }];
   });
 }

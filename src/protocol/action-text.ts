@@ -7,7 +7,15 @@ const COMPUTE_LETTERS = {
   backwardWeight: 'W',
   recompute: 'R',
 } as const;
-const PASS_LETTERS = { forward: 'F', backward: 'B' } as const;
+/** Of messages; their names in full: see `ExchangePass`. */
+export const PASS_LETTERS = {
+  forward: 'F',
+  backward: 'B',
+  'tied-gradient': 'G',
+  'tied-weight': 'V',
+  'partial-norm': 'N',
+  'total-norm': 'T',
+} as const;
 
 export function formatAction(action: Action): string {
   switch (action.kind) {

@@ -10,7 +10,19 @@
 export type Peer = number | 'driver';
 
 /** `forward` carries activations (or fed inputs and targets), `backward` carries gradients of activations. */
-export type Pass = 'forward' | 'backward';
+export type MicroBatchPass = 'forward' | 'backward';
+
+/**
+ * What stages owe each other once a mini-batch, between their last W and their next F:
+ *
+ * - `tied-gradient`: a stage with a copy of a weight sends the copy's gradient to the stage that owns the weight
+ * - `tied-weight`: the owner sends the stepped weight back
+ * - `partial-norm`: a stage sends the squared norm of its gradients to stage 0
+ * - `total-norm`: stage 0 sends their sum back, for clipping by global norm
+ */
+export type ExchangePass = 'tied-gradient' | 'tied-weight' | 'partial-norm' | 'total-norm';
+
+export type Pass = MicroBatchPass | ExchangePass;
 
 /** F, B and W. F and B name one micro-batch, W one or several, in the order in which they are summed. */
 export interface ComputeAction {
@@ -27,13 +39,24 @@ export interface RecomputeAction {
 }
 
 /** Moves what crosses one cut for one micro-batch; `stage` is the side that acts. */
-export interface CommunicationAction {
+export interface MessageAction {
   readonly kind: 'send' | 'receive';
   readonly stage: number;
   readonly microBatches: readonly number[];
-  readonly pass: Pass;
+  readonly pass: MicroBatchPass;
   readonly peer: Peer;
 }
+
+/** Moves what stages owe each other once a mini-batch; it names no micro-batch. */
+export interface ExchangeAction {
+  readonly kind: 'send' | 'receive';
+  readonly stage: number;
+  readonly microBatches: readonly [];
+  readonly pass: ExchangePass;
+  readonly peer: number;
+}
+
+export type CommunicationAction = MessageAction | ExchangeAction;
 
 /** Applies the summed gradients of the mini-batch to the stage's weights. */
 export interface StepAction {
@@ -44,6 +67,14 @@ export interface StepAction {
 export type Action = ComputeAction | RecomputeAction | CommunicationAction | StepAction;
 
 export type ActionKind = Action['kind'];
+
+export function isCommunication(action: Action): action is CommunicationAction {
+  return action.kind === 'send' || action.kind === 'receive';
+}
+
+export function isExchange(action: Action): action is ExchangeAction {
+  return isCommunication(action) && action.pass !== 'forward' && action.pass !== 'backward';
+}
 
 /** What one worker runs for one mini-batch, in order. */
 export type Program = readonly Action[];

@@ -2,9 +2,11 @@
  * Channels: one ordered, one-way stream of messages between two ends.
  *
  * There is one channel for every (sender, receiver, pass) that a program uses; it carries one message a
- * micro-batch, in micro-batch order of the sender's program. Both sides name it by the same id.
+ * micro-batch, in micro-batch order of the sender's program, or one a mini-batch. Both sides name it by the same id.
  */
+
 import type { CommunicationAction, Pass, Peer } from './action.js';
+import { PASS_LETTERS } from './action-text.js';
 
 export interface ChannelEnds {
   readonly from: Peer;
@@ -24,9 +26,12 @@ export interface ChannelLayout extends ChannelEnds {
   readonly slotsByteOffset: number;
 }
 
-/** `F0>1` carries activations of stage 0 to stage 1, `B1>0` gradients back, `Fdriver>0` feeds stage 0. */
+/**
+ * `F0>1` carries activations of stage 0 to stage 1, `B1>0` gradients back, `Fdriver>0` feeds stage 0; the letters of
+ * exchanges stand in `action-text.ts`.
+ */
 export function channelId({ from, to, pass }: ChannelEnds): string {
-  return `${pass === 'forward' ? 'F' : 'B'}${from}>${to}`;
+  return `${PASS_LETTERS[pass]}${from}>${to}`;
 }
 
 /** The channel that a send or receive uses. */

@@ -25,6 +25,8 @@ export interface SessionSpec {
   readonly stallTimeoutMs: number;
   /** Fills freed slots so that a use after release shows; for tests. */
   readonly poison: boolean;
+  /** Largest L2 norm of the gradients of all stages together; none by default. */
+  readonly clipNorm?: number;
   /** Only for the null backend. */
   readonly durations?: StageDurations;
 }

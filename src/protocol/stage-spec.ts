@@ -47,8 +47,33 @@ export interface EdgeValues {
 export interface WeightRef {
   readonly layer: number;
   readonly weight: number;
-  /** Position among all trainable weights of the model, which fixes the order inside the optimizer. */
+  /** Number of the variable among all trainable ones of the model. */
   readonly order: number;
+}
+
+/** A trainable weight in the stage that steps it. */
+export interface OwnedWeightRef extends WeightRef {
+  /**
+   * Where the optimizer lists the variable. tfjs lists a weight once for every nested model that it is part of, keeps
+   * slots for each entry, and steps it as often.
+   */
+  readonly positions: readonly number[];
+}
+
+/**
+ * A copy of a weight that another copy owns, in this stage or another: its gradient goes to the owner, and the stepped
+ * weight comes back.
+ */
+export interface CopiedWeightRef extends WeightRef {
+  /** Stage of the owner. */
+  readonly owner: number;
+}
+
+/** Weights of this stage that another one has copies of, in message order. */
+export interface LentWeights {
+  readonly peer: number;
+  /** `WeightRef.order` of each. */
+  readonly orders: readonly number[];
 }
 
 export interface StageSpec {
@@ -62,7 +87,24 @@ export interface StageSpec {
   readonly ownedOutputs: readonly { readonly value: number; readonly output: number }[];
   readonly incoming: readonly EdgeValues[];
   readonly outgoing: readonly EdgeValues[];
-  readonly trainable: readonly WeightRef[];
+  /** The trainable weights that this stage owns and steps. */
+  readonly trainable: readonly OwnedWeightRef[];
+  /** Ascending by `order`. */
+  readonly copies: readonly CopiedWeightRef[];
+  readonly lent: readonly LentWeights[];
+}
+
+/** One entry of the optimizer's list: `weight` indexes `StageSpec.trainable`. */
+export interface OptimizerEntry {
+  readonly weight: number;
+  readonly position: number;
+}
+
+/** The part of the optimizer's list that a stage steps, in its order. */
+export function optimizerEntries({ trainable }: Pick<StageSpec, 'trainable'>): readonly OptimizerEntry[] {
+  return trainable
+    .flatMap(({ positions }, weight) => positions.map(position => ({ weight, position })))
+    .sort((one, other) => one.position - other.position);
 }
 
 /** A function that workers resolve by name: from tfjs itself or from a `setup` module. */

@@ -8,6 +8,12 @@ export interface StageEdge {
   readonly gradient: boolean;
 }
 
+/** A weight that two stages have a copy of: `owner` steps it, `user` sends gradients and gets it back. */
+export interface StageTie {
+  readonly owner: number;
+  readonly user: number;
+}
+
 export interface StageTopology {
   readonly stageCount: number;
   /** Sorted by `from`, then `to`; `from < to`; at most one edge a pair. */
@@ -16,4 +22,6 @@ export interface StageTopology {
   readonly fedStages: readonly number[];
   /** Stages that own model outputs, ascending: they send them to the driver when predicting. */
   readonly outputStages: readonly number[];
+  /** Sorted by `owner`, then `user`; `owner < user`; at most one tie a pair. Default: none. */
+  readonly ties?: readonly StageTie[];
 }

@@ -1,7 +1,7 @@
 /** The stages that a worker holds between sessions: layers with their weights, losses, and the optimizer with its slots. */
 import type { Backend } from '../backends/index.js';
 import { StateError } from '../errors.js';
-import type { CompileSpec, StageSpec } from '../protocol/stage-spec.js';
+import { type CompileSpec, optimizerEntries, type StageSpec } from '../protocol/stage-spec.js';
 import type { EngineMode, StageEngine } from './engine.js';
 import { type OutputFunctions, resolveFunctions } from './functions.js';
 import { StageLayers } from './layers.js';
@@ -39,7 +39,7 @@ export class BuiltStages {
     const built = new BuiltStages(backend, await resolveFunctions(compile), seed);
     for (const spec of specs) {
       const layers = new StageLayers(spec, built.#random);
-      const variables = spec.trainable.map(ref => layers.variable(ref));
+      const variables = optimizerEntries(spec).map(({ weight }) => layers.variable(spec.trainable[weight]!));
       const optimizer = new StageOptimizer(compile.optimizer, variables);
       built.#stages.set(spec.stage, { spec, layers, optimizer });
     }

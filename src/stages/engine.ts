@@ -6,7 +6,7 @@
  * `accept` gradients → `backwardInput` → `emit` gradients → `backwardWeight`. What was accepted is released at the end of
  * `backwardWeight`; in a run without a backward pass, after the last `emit`.
  */
-import type { Pass, Peer } from '../protocol/action.js';
+import type { ExchangePass, MicroBatchPass, Peer } from '../protocol/action.js';
 import type { SlotView, StepDescriptor } from '../transport/index.js';
 
 /** What a step is about. */
@@ -16,9 +16,12 @@ export interface StageEngine {
   readonly stage: number;
   begin(info: StepInfo): void;
   /** Takes over a received slot; `release` is called exactly once, when nothing reads the slot any more. */
-  accept(pass: Pass, peer: Peer, microBatch: number, slot: SlotView, release: () => void): void;
+  accept(pass: MicroBatchPass, peer: Peer, microBatch: number, slot: SlotView, release: () => void): void;
   /** Writes what goes to `peer` into a claimed slot. */
-  emit(pass: Pass, peer: Peer, microBatch: number, slot: SlotView): void;
+  emit(pass: MicroBatchPass, peer: Peer, microBatch: number, slot: SlotView): void;
+  /** Takes what another stage exchanges once a mini-batch, and releases the slot before it returns. */
+  acceptExchange(pass: ExchangePass, peer: number, slot: SlotView, release: () => void): void;
+  emitExchange(pass: ExchangePass, peer: number, slot: SlotView): void;
   forward(microBatch: number): void;
   recompute(microBatch: number): void;
   backwardInput(microBatch: number): void;
@@ -39,6 +42,8 @@ export interface EngineMode {
   readonly predicting: boolean;
   /** Micro-batches whose forward pass runs again before their backward pass. */
   readonly recomputed: ReadonlySet<number>;
+  /** Largest L2 norm of the gradients of all stages together. */
+  readonly clipNorm?: number | undefined;
 }
 
 /** An error inside one layer's call, so that it can be reported with the layer's name. */

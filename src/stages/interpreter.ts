@@ -2,11 +2,11 @@
  * Runs a worker's program for one mini-batch: the flat list of actions, in order, with no hop through the main thread.
  * It knows stages by their engines and neighbours by their links, and nothing of tensors.
  */
-import type { Action, Peer, Program } from '../protocol/action.js';
+import { type Action, isExchange, type Program } from '../protocol/action.js';
 import { formatAction } from '../protocol/action-text.js';
 import { channelId, channelOf } from '../protocol/channel.js';
 import { nowMs } from '../protocol/clock.js';
-import type { ReceiveLink, SendLink } from '../transport/index.js';
+import type { ReceiveLink, SendLink, SlotView } from '../transport/index.js';
 import type { StageEngine, StepInfo } from './engine.js';
 
 /** What was running when something threw. */
@@ -68,6 +68,16 @@ function bind(
 ): (microBatchCount: number) => void {
   const engine = engines.get(action.stage)!;
   if (action.kind === 'step') return () => engine.step();
+  if (isExchange(action)) {
+    const { pass, peer } = action;
+    const id = channelId(channelOf(action));
+    if (action.kind === 'send') {
+      const link = senders.get(id)!;
+      return () => sendInto(link, slot => engine.emitExchange(pass, peer, slot));
+    }
+    const link = receivers.get(id)!;
+    return () => receiveFrom(link, (slot, release) => engine.acceptExchange(pass, peer, slot, release));
+  }
   const { microBatches } = action;
   const microBatch = microBatches[0]!;
   switch (action.kind) {
@@ -80,31 +90,29 @@ function bind(
     case 'backwardWeight':
       return count => engine.backwardWeight(microBatches.filter(index => index < count));
     case 'send': {
+      const { pass, peer } = action;
       const link = senders.get(channelId(channelOf(action)))!;
-      const send = bindSend(engine, link, action.pass, action.peer);
-      return count => microBatch < count && send(microBatch);
+      return count => microBatch < count && sendInto(link, slot => engine.emit(pass, peer, microBatch, slot));
     }
     case 'receive': {
+      const { pass, peer } = action;
       const link = receivers.get(channelId(channelOf(action)))!;
-      const receive = bindReceive(engine, link, action.pass, action.peer);
-      return count => microBatch < count && receive(microBatch);
+      return count =>
+        microBatch < count &&
+        receiveFrom(link, (slot, release) => engine.accept(pass, peer, microBatch, slot, release));
     }
     default:
       return action satisfies never;
   }
 }
 
-function bindSend(engine: StageEngine, link: SendLink, pass: 'forward' | 'backward', peer: Peer) {
-  return (microBatch: number): void => {
-    const slot = link.claim();
-    engine.emit(pass, peer, microBatch, link.slot(slot));
-    link.publish(slot);
-  };
+function sendInto(link: SendLink, write: (slot: SlotView) => void): void {
+  const slot = link.claim();
+  write(link.slot(slot));
+  link.publish(slot);
 }
 
-function bindReceive(engine: StageEngine, link: ReceiveLink, pass: 'forward' | 'backward', peer: Peer) {
-  return (microBatch: number): void => {
-    const slot = link.receive();
-    engine.accept(pass, peer, microBatch, link.slot(slot), () => link.release(slot));
-  };
+function receiveFrom(link: ReceiveLink, take: (slot: SlotView, release: () => void) => void): void {
+  const slot = link.receive();
+  take(link.slot(slot), () => link.release(slot));
 }

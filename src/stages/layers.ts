@@ -97,7 +97,8 @@ export class StageLayers {
 
   /** Weights that training changes outside the optimizer, such as a batch norm's running statistics. */
   nonTrainable(): tf.Variable[] {
-    const trainable = new Set(this.#spec.trainable.map(ref => this.variable(ref)));
+    const { trainable: owned, copies } = this.#spec;
+    const trainable = new Set([...owned, ...copies].map(ref => this.variable(ref)));
     return this.#allVariables().filter(variable => !trainable.has(variable));
   }
 

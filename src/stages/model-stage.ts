@@ -4,11 +4,11 @@
  *
  * Tensors and slots. A received tensor may go on reading its slot, and so may whatever the tape saved of it. Everything of
  * one micro-batch therefore lives in one `MicroBatch` record, and its slots are released together, after W has disposed
- * the tape. Weight gradients outlive that; `ownCopy` makes sure that they do not read a slot either.
+ * the tape. Weight gradients outlive that; `slotFreeCopy` makes sure that they do not read a slot either.
  */
 import * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
-import type { Pass, Peer } from '../protocol/action.js';
+import type { ExchangePass, MicroBatchPass, Peer } from '../protocol/action.js';
 import type { EdgeValues, StageSpec } from '../protocol/stage-spec.js';
 import { disposeTape, recordTape } from '../tfjs/internals.js';
 import type { SlotView } from '../transport/index.js';
@@ -21,6 +21,7 @@ import { MicroBatch } from './micro-batch.js';
 import type { StageOptimizer } from './optimizer.js';
 import type { RandomContext } from './random/index.js';
 import { type SumsLayout, SumsRecorder } from './sums.js';
+import { WeightGradients } from './weight-gradients.js';
 
 export interface ModelStageParts {
   readonly spec: StageSpec;
@@ -36,7 +37,6 @@ export class ModelStage implements StageEngine {
   readonly stage: number;
   readonly #parts: ModelStageParts;
   readonly #mode: EngineMode;
-  readonly #variables: readonly tf.Variable[];
   readonly #sums: SumsRecorder;
   readonly #regularized: boolean;
   /** Whether anything here or before this stage learns; if not, there is no tape and no backward pass. */
@@ -46,8 +46,11 @@ export class ModelStage implements StageEngine {
   /** Messages that a micro-batch's outputs go out in. */
   readonly #emitCount: number;
   readonly #microBatches = new Map<number, MicroBatch>();
-  /** Weight gradients summed so far, by position in `#variables`. */
-  #gradients: (tf.Tensor | undefined)[];
+  readonly #gradients: WeightGradients;
+  /** Whether this mini-batch's gradients have their penalties and local copies. */
+  #gradientsComplete = false;
+  /** Squared norm of the gradients of all stages, as far as it has been added up or received. */
+  #squaredNorm: number | undefined;
   #info: StepInfo = { number: 0, learningRate: 0, rows: 0, microBatchRows: [] };
 
   constructor(parts: ModelStageParts, mode: EngineMode) {
@@ -55,12 +58,11 @@ export class ModelStage implements StageEngine {
     this.stage = spec.stage;
     this.#parts = parts;
     this.#mode = mode;
-    this.#variables = spec.trainable.map(ref => layers.variable(ref));
-    this.#gradients = this.#variables.map(() => undefined);
+    this.#gradients = new WeightGradients(spec, layers, parts.backend);
     this.#sums = new SumsRecorder(sumsLayout, functions);
     this.#regularized = layers.regularized;
     this.#needsBackward =
-      this.#variables.length > 0 || spec.incoming.some(edge => edge.gradientValues.length > 0);
+      this.#gradients.variables.length > 0 || spec.incoming.some(edge => edge.gradientValues.length > 0);
     this.#leaving = [
       ...new Set([
         ...spec.outgoing.flatMap(edge => edge.values),
@@ -74,7 +76,7 @@ export class ModelStage implements StageEngine {
     this.#info = info;
   }
 
-  accept(pass: Pass, peer: Peer, microBatch: number, slot: SlotView, release: () => void): void {
+  accept(pass: MicroBatchPass, peer: Peer, microBatch: number, slot: SlotView, release: () => void): void {
     const state = this.#stateOf(microBatch);
     state.releases.push(release);
     const tensors = readTensors(this.#parts.backend, slot);
@@ -202,7 +204,7 @@ export class ModelStage implements StageEngine {
     }
   }
 
-  emit(pass: Pass, peer: Peer, microBatch: number, slot: SlotView): void {
+  emit(pass: MicroBatchPass, peer: Peer, microBatch: number, slot: SlotView): void {
     const state = this.#stateOf(microBatch);
     if (pass === 'backward') {
       const edge = this.#edge('incoming', peer);
@@ -247,7 +249,7 @@ export class ModelStage implements StageEngine {
       tape: state.tape,
       samples: state.received,
       inputs: wanted.map(id => state.inputs.get(id)!.tensor),
-      variables: this.#variables,
+      variables: this.#gradients.variables,
       seeds: this.#seeds(state, microBatch),
     });
     for (const [index, id] of wanted.entries()) {
@@ -276,38 +278,60 @@ export class ModelStage implements StageEngine {
       const state = this.#stateOf(microBatch);
       const largest = Math.max(0, ...state.received.map(tensor => tensor.size));
       for (const [index, gradient] of (state.deferred?.compute() ?? []).entries()) {
-        if (gradient !== undefined) this.#addGradient(index, gradient, largest);
+        if (gradient !== undefined) this.#gradients.add(index, gradient, largest);
       }
       this.#finish(state, microBatch);
     }
   }
 
-  #addGradient(index: number, gradient: tf.Tensor, largestReceived: number): void {
-    const sum = this.#gradients[index];
-    if (sum === undefined) {
-      this.#gradients[index] = this.#ownCopy(gradient, largestReceived);
-      return;
+  emitExchange(pass: ExchangePass, peer: number, slot: SlotView): void {
+    if (pass !== 'tied-weight') this.#completeGradients();
+    const write = (tensors: readonly (tf.Tensor | undefined)[]): void =>
+      writeTensors(this.#parts.backend, slot, tensors);
+    if (pass === 'tied-weight') write(this.#gradients.lentWeights(peer));
+    else if (pass === 'tied-gradient') write(this.#gradients.ofCopies(peer));
+    else {
+      const own = pass === 'partial-norm' ? this.#gradients.squaredNorm() : this.#totalSquaredNorm();
+      tf.tidy(() => write([tf.scalar(own)]));
     }
-    this.#gradients[index] = tf.add(sum, gradient);
-    sum.dispose();
-    gradient.dispose();
   }
 
-  /**
-   * A gradient that reads no slot. It can only read one by reshaping or slicing what was received (a bias gradient over
-   * a micro-batch of one sample, say), so a gradient larger than every received tensor is safe as it is.
-   */
-  #ownCopy(gradient: tf.Tensor, largestReceived: number): tf.Tensor {
-    if (!this.#parts.backend.aliasesSlots || gradient.size > largestReceived) return gradient;
-    const copy = tf.tidy(() => tf.mul(gradient, tf.scalar(1)));
-    gradient.dispose();
-    return copy;
+  acceptExchange(pass: ExchangePass, peer: number, slot: SlotView, release: () => void): void {
+    const tensors = readTensors(this.#parts.backend, slot);
+    if (pass === 'tied-gradient') this.#gradients.addFromCopies(peer, tensors);
+    else if (pass === 'tied-weight') this.#gradients.setCopies(peer, tensors);
+    else {
+      const received = tensors[0]!.dataSync()[0]!;
+      this.#squaredNorm = pass === 'total-norm' ? received : this.#totalSquaredNorm() + received;
+    }
+    tf.dispose(tensors.filter(tensor => tensor !== undefined));
+    release();
+  }
+
+  /** In the stage that adds up, or the only one, it begins with its own share. */
+  #totalSquaredNorm(): number {
+    this.#completeGradients();
+    this.#squaredNorm ??= this.#gradients.squaredNorm();
+    return this.#squaredNorm;
   }
 
   step(): void {
-    this.#addPenalties();
-    this.#parts.optimizer.apply(this.#gradients, this.#info.learningRate);
+    this.#completeGradients();
+    const { clipNorm } = this.#mode;
+    if (clipNorm !== undefined) {
+      const norm = Math.sqrt(this.#totalSquaredNorm());
+      if (norm > clipNorm) this.#gradients.scale(clipNorm / norm);
+    }
+    this.#parts.optimizer.apply(this.#gradients.ofEntries, this.#info.learningRate);
+    this.#gradients.setLocalCopies();
     this.#clearGradients();
+  }
+
+  #completeGradients(): void {
+    if (this.#gradientsComplete) return;
+    this.#gradientsComplete = true;
+    this.#addPenalties();
+    this.#gradients.gatherLocalCopies();
   }
 
   /** Weight regularizers count once a mini-batch; their gradient joins the sums just before the step. */
@@ -318,11 +342,11 @@ export class ModelStage implements StageEngine {
       tape,
       samples: [],
       inputs: [],
-      variables: this.#variables,
+      variables: this.#gradients.variables,
       seeds: new Map([[penalty.id, tf.scalar(1)]]),
     });
     for (const [index, gradient] of deferred.compute().entries()) {
-      if (gradient !== undefined) this.#addGradient(index, gradient, 0);
+      if (gradient !== undefined) this.#gradients.add(index, gradient, 0);
     }
     disposeTape(tape);
     this.#sums.addPenalty(penalty.dataSync()[0]!);
@@ -345,8 +369,9 @@ export class ModelStage implements StageEngine {
   }
 
   #clearGradients(): void {
-    for (const gradient of this.#gradients) gradient?.dispose();
-    this.#gradients = this.#variables.map(() => undefined);
+    this.#gradients.clear();
+    this.#gradientsComplete = false;
+    this.#squaredNorm = undefined;
   }
 
   #stateOf(microBatch: number): MicroBatch {

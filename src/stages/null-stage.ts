@@ -2,7 +2,7 @@
  * A stage that computes nothing: every action takes a set time, and messages carry a few bytes. It drives the real workers,
  * channels and programs, so that a schedule's makespan can be measured without any mathematics.
  */
-import type { Action, Pass, Peer } from '../protocol/action.js';
+import type { Action, ExchangePass, MicroBatchPass, Peer } from '../protocol/action.js';
 import type { StageDurations } from '../protocol/session.js';
 import { MessageWriter, readMessage, type SlotView } from '../transport/index.js';
 import type { StageEngine, StepInfo } from './engine.js';
@@ -23,7 +23,7 @@ export class NullStage implements StageEngine {
 
   begin(_info: StepInfo): void {}
 
-  accept(_pass: Pass, _peer: Peer, microBatch: number, slot: SlotView, release: () => void): void {
+  accept(_pass: MicroBatchPass, _peer: Peer, microBatch: number, slot: SlotView, release: () => void): void {
     const [entry] = readMessage(slot);
     this.#lastRead = entry === undefined ? [] : [...entry.data];
     if (!this.#durations.holdsSlots) {
@@ -35,10 +35,18 @@ export class NullStage implements StageEngine {
     this.#releases.set(microBatch, releases);
   }
 
-  emit(_pass: Pass, _peer: Peer, microBatch: number, slot: SlotView): void {
+  emit(_pass: MicroBatchPass, _peer: Peer, microBatch: number, slot: SlotView): void {
     const writer = new MessageWriter(slot);
     writer.begin(1);
     writer.entry({ dtype: 'int32', shape: [2] }).set([this.stage, microBatch]);
+  }
+
+  acceptExchange(_pass: ExchangePass, _peer: number, _slot: SlotView, release: () => void): void {
+    release();
+  }
+
+  emitExchange(_pass: ExchangePass, _peer: number, slot: SlotView): void {
+    new MessageWriter(slot).begin(0);
   }
 
   forward(): void {

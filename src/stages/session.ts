@@ -103,10 +103,10 @@ export class WorkerSession {
   }
 }
 
-function engineMode({ mode, program }: SessionSpec, stage: number): EngineMode {
+function engineMode({ mode, program, clipNorm }: SessionSpec, stage: number): EngineMode {
   const recomputed = new Set<number>();
   for (const action of program) {
     if (action.kind === 'recompute' && action.stage === stage) recomputed.add(action.microBatches[0]!);
   }
-  return { training: mode === 'train', predicting: mode === 'predict', recomputed };
+  return { training: mode === 'train', predicting: mode === 'predict', recomputed, clipNorm };
 }

@@ -159,6 +159,28 @@ export function ownWeights(layer: Layer): readonly LayerVariable[] {
   return [...(parts._trainableWeights ?? []), ...(parts._nonTrainableWeights ?? [])];
 }
 
+/** Weights of a layer itself that its calls change beside the optimizer, such as running statistics. */
+export function ownStateWeights(layer: Layer): readonly LayerVariable[] {
+  return (layer as unknown as LayerParts)._nonTrainableWeights ?? [];
+}
+
+const RANDOM_CLASSES: ReadonlySet<string> = new Set([
+  'Dropout',
+  'SpatialDropout1D',
+  'AlphaDropout',
+  'GaussianDropout',
+  'GaussianNoise',
+]);
+
+/** Whether a layer itself, inner layers aside, draws random numbers in training. */
+export function drawsRandomNumbers(layer: Layer): boolean {
+  const { dropout = 0, recurrentDropout = 0 } = layer as unknown as {
+    dropout?: number;
+    recurrentDropout?: number;
+  };
+  return RANDOM_CLASSES.has(layer.getClassName()) || dropout > 0 || recurrentDropout > 0;
+}
+
 /** The engine variable behind a layer's weight. */
 export function variableOf(weight: LayerVariable): tf.Variable {
   return weight.read() as tf.Variable;

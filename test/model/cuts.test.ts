@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
+  closedCuts,
   crossingValues,
   cutModel,
   cutPoints,
@@ -39,10 +40,46 @@ describe('cutting a model', () => {
     expect(cutPoints(graphOf(cnn))).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
-  it('keeps all calls of a shared layer together', () => {
+  it('separates calls of a layer that shares nothing but trainable weights', () => {
     const graph = graphOf(shared);
+    expect(cutPoints(graph)).toHaveLength(graph.nodes.length - 1);
+    expect(closedCuts(graph).size).toBe(0);
+    const { nodes, index } = graph.layers.find(({ name }) => name === 'twice')!;
+    const cut = cutModel(graph, [nodes[1]!]);
+    const tied = cut.weights.filter(({ owner }) => owner.layer === index);
+    expect(tied.map(({ owner, users }) => [owner.stage, users.map(({ stage }) => stage)])).toEqual([
+      [0, [1]],
+      [0, [1]],
+    ]);
+    expect(stageTopology(cut, true).ties).toEqual([{ owner: 0, user: 1 }]);
+  });
+
+  it.each([
+    ['running statistics', () => tf.layers.batchNormalization({ name: 'twice' })],
+    ['random numbers', () => tf.layers.dropout({ name: 'twice', rate: 0.5 })],
+    [
+      'random numbers deep inside',
+      () => tf.layers.timeDistributed({ name: 'twice', layer: tf.layers.dropout({ rate: 0.5 }) }),
+    ],
+    [
+      'dropout of a recurrent cell',
+      () => tf.layers.lstm({ name: 'twice', units: 3, returnSequences: true, recurrentDropout: 0.1 }),
+    ],
+  ])('keeps all calls of a shared layer with %s together', (_, twice) => {
+    const layer = twice();
+    const input = tf.input({ shape: [4, 3] });
+    let value = layer.apply(input);
+    value = tf.layers.dense({ units: 3 }).apply(value);
+    value = tf.layers.dense({ units: 2 }).apply(layer.apply(value));
+    const model = tf.model({ inputs: input, outputs: value as tf.SymbolicTensor });
+    model.compile({ optimizer: 'sgd', loss: 'meanSquaredError' });
+    const graph = readGraph(model);
     const { nodes } = graph.layers.find(({ name }) => name === 'twice')!;
     const [first, last] = [nodes[0]!, nodes[1]!];
+    expect([...closedCuts(graph)]).toEqual([
+      [first + 1, 'twice'],
+      [last, 'twice'],
+    ]);
     for (const point of cutPoints(graph)) expect(point <= first || point > last).toBe(true);
     expect(cutPoints(graph)).toContain(last + 1);
   });

@@ -1,12 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import {
-  canonicalWeights,
-  cutModel,
-  describeStages,
-  readGraph,
-  trainableWeights,
-} from '#internal/model/index.js';
+import { canonicalWeights, cutModel, describeStages, readGraph } from '#internal/model/index.js';
+import { trainableWeights } from '#internal/model/trainable.js';
 import { StageLayers } from '#internal/stages/layers.js';
 import { compiled } from '#internal/tfjs/internals.js';
 import { useBackend } from '../helpers/backends.js';
@@ -63,9 +58,10 @@ describe('the weights of a layer', () => {
     const trainable = trainableWeights(graph);
     expect(trainable.map(({ order }) => order)).toEqual(model.trainableWeights.map((_, index) => index));
     const variables = trainable.map(
-      ({ layer, weight }) => canonicalWeights(graph.layers[layer]!.layer)[weight],
+      ({ places: [place] }) => canonicalWeights(graph.layers[place!.layer]!.layer)[place!.weight],
     );
     expect(variables).toEqual(compiled(model).collectedTrainableWeights);
+    expect(trainable.map(({ positions }) => positions)).toEqual(variables.map((_, index) => [index]));
     model.dispose();
   });
 
@@ -99,7 +95,7 @@ describe('the weights of a layer', () => {
         }),
       );
       for (const ref of spec.trainable) {
-        const { layer, weight } = trainable.get(ref.order)!;
+        const { layer, weight } = trainable.get(ref.order)!.places[0]!;
         const original = canonicalWeights(graph.layers[layer]!.layer)[weight]!.read();
         expectTensorsClose([layers.variable(ref)], [original], `weight ${ref.order}`, 0);
       }

@@ -116,9 +116,9 @@ describe('a cut', () => {
     expect(error.message).toMatch(/'hidden0'.*begins the model.*'hidden1'/s);
   });
 
-  it('between two calls of one layer is refused with the name of that layer', async () => {
+  it('between two calls of a layer with a state is refused with the name of that layer', async () => {
     const input = tf.input({ shape: [4] });
-    const shared = tf.layers.dense({ name: 'shared', units: 4 });
+    const shared = tf.layers.batchNormalization({ name: 'shared' });
     const between = tf.layers.activation({ name: 'between', activation: 'tanh' });
     const hidden = between.apply(shared.apply(input)) as tf.SymbolicTensor;
     const head = tf.layers.dense({ name: 'head', units: 3 });

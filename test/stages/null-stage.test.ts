@@ -107,6 +107,7 @@ async function runOnce(schedule: ReturnType<typeof generateSchedule>): Promise<S
         sumCount: 2,
         stallTimeoutMs: 20_000,
         poison: false,
+        clipNorm: undefined,
         durations: { ms: MS, holdsSlots: true },
       },
       { mode: 'train', microBatchRows: 1, inputs: [header], targets: [header] },

@@ -4,7 +4,7 @@
  */
 
 import { ConfigurationError } from '../../errors.js';
-import { type CutModel, cutModel, cutPoints, type ModelGraph } from '../../model/index.js';
+import { type CutModel, closedCuts, cutModel, cutPoints, type ModelGraph } from '../../model/index.js';
 import type { ResolvedOptions } from '../../options.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import type { CompileSpec } from '../../protocol/stage-spec.js';
@@ -75,7 +75,7 @@ export function countStages(
       'stages',
       `Option 'stages' asks for ${wanted} stages, but the model '${graph.model.name}' can be cut into ${most} at the most: ` +
         `it has ${graph.nodes.length} layer calls and ${most - 1} places between them where it may be cut` +
-        `${graph.nodes.length > most ? ' (calls of a shared layer stay together)' : ''}.`,
+        `${graph.nodes.length > most ? ' (calls of a shared layer with a state or random numbers stay together)' : ''}.`,
     );
   }
   if (typeof options.schedule !== 'object') {
@@ -172,7 +172,7 @@ function partitionProblem(graph: ModelGraph): PartitionProblem {
     const { name, parameterCount, nodes } = graph.layers[node.layer]!;
     return { name, layerNames: [name], parameters: nodes[0] === node.index ? parameterCount : 0 };
   });
-  return { units, allowedCuts: cutPoints(graph), closedCuts: closedCuts(graph) };
+  return { units, allowedCuts: cutPoints(graph), closedCuts: closedReasons(graph) };
 }
 
 function asOptionError<T>(option: string, plan: () => T): T {
@@ -184,13 +184,12 @@ function asOptionError<T>(option: string, plan: () => T): T {
   }
 }
 
-/** Positions where a shared layer keeps its calls together, with the reason in words. */
-function closedCuts(graph: ModelGraph): ReadonlyMap<number, string> {
-  const reasons = new Map<number, string>();
-  for (const { nodes, name } of graph.layers) {
-    for (let position = nodes[0]! + 1; position <= nodes[nodes.length - 1]!; position++) {
-      reasons.set(position, `layer '${name}' is called on both sides, and its weights live in one stage`);
-    }
-  }
-  return reasons;
+/** The positions that are closed, with the reason in words. */
+function closedReasons(graph: ModelGraph): ReadonlyMap<number, string> {
+  return new Map(
+    [...closedCuts(graph)].map(([position, layer]) => [
+      position,
+      `layer '${layer}' is called on both sides, and what it keeps between its calls lives in one stage`,
+    ]),
+  );
 }

@@ -163,6 +163,7 @@ export class Runtime {
         sumCount: this.#sumCount,
         stallTimeoutMs: options.stallTimeoutMs,
         poison,
+        clipNorm: options.clipNorm,
       },
       geometry,
     );

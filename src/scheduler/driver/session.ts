@@ -2,7 +2,7 @@
  * The driver's side of a session: it lays out the arena and the step board for one mode and one size of mini-batch, opens
  * the session in all workers, and holds the driver's ends of the channels.
  */
-import { type CutModel, inferShapes, stageTopology } from '../../model/index.js';
+import { type CutModel, inferShapes, sharedWeights, stageTopology } from '../../model/index.js';
 import type { Program } from '../../protocol/action.js';
 import type { ChannelEnds, ChannelLayout } from '../../protocol/channel.js';
 import type { Schedule } from '../../protocol/schedule.js';
@@ -44,6 +44,7 @@ export interface SessionPlan {
   readonly sumCount: number;
   readonly stallTimeoutMs: number;
   readonly poison: boolean;
+  readonly clipNorm: number | undefined;
   readonly durations?: StageDurations;
 }
 
@@ -78,10 +79,10 @@ export class DriverSession {
   }
 
   static async open(pool: WorkerPool, plan: SessionPlan, geometry: SessionGeometry): Promise<DriverSession> {
-    const { cut, schedule, recompute } = plan;
+    const { cut, schedule, recompute, clipNorm } = plan;
     const { mode } = geometry;
     const topology = stageTopology(cut, mode !== 'predict');
-    const programs = lower(schedule, topology, { mode, recompute });
+    const programs = lower(schedule, topology, { mode, recompute, globalNorm: clipNorm !== undefined });
     const slots = planSlots(programs);
     validatePrograms(programs, { ...schedule, mode, slotCounts: slotCountsOf(slots) });
 
@@ -116,6 +117,7 @@ export class DriverSession {
         boardLayout: board.layout,
         stallTimeoutMs: plan.stallTimeoutMs,
         poison: plan.poison,
+        ...(clipNorm === undefined ? {} : { clipNorm }),
         ...(plan.durations === undefined ? {} : { durations: plan.durations }),
       }),
     );
@@ -180,11 +182,22 @@ function slotBytes({ from, to, pass }: ChannelEnds, cut: CutModel, geometry: Ses
   }
   if (to === 'driver')
     return messageBytes(ofStage(from).outputs.map(output => float(graph.outputs[output]!)));
+  if (pass === 'partial-norm' || pass === 'total-norm') return messageBytes([SCALAR]);
+  if (pass === 'tied-gradient') return tiedBytes(cut, to, from);
+  if (pass === 'tied-weight') return tiedBytes(cut, from, to);
   const [earlier, later] = pass === 'forward' ? [from, to] : [to, from];
   const { values, gradientValues } = cut.edges.find(edge => edge.from === earlier && edge.to === later)!;
   if (pass === 'backward') return messageBytes(gradientValues.map(float));
   // A mask has the leading axes of its tensor, one number each at the most.
   return messageBytes(
     values.flatMap(id => [float(id), { dtype: 'float32', shape: shapes[id]!.slice(0, -1) }]),
+  );
+}
+
+const SCALAR: TensorHeader = { dtype: 'float32', shape: [] };
+
+function tiedBytes(cut: CutModel, owner: number, user: number): number {
+  return messageBytes(
+    sharedWeights(cut, owner, user).map(({ shape }): TensorHeader => ({ dtype: 'float32', shape })),
   );
 }

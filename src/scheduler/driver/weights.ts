@@ -6,8 +6,8 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { CutModel, ModelGraph } from '../../model/index.js';
-import { canonicalWeights } from '../../model/index.js';
-import type { StageSpec } from '../../protocol/stage-spec.js';
+import { canonicalWeights, optimizedWeights } from '../../model/index.js';
+import { optimizerEntries, type StageSpec } from '../../protocol/stage-spec.js';
 import type { OptimizerState } from '../../protocol/worker-api.js';
 import { compiled, variableOf } from '../../tfjs/internals.js';
 import type { WorkerCalls } from './worker-pool.js';
@@ -78,9 +78,9 @@ export class WeightSync {
 
   /** Workers → the model's optimizer: slots and step count, so that saving or plain training goes on from here. */
   async pullOptimizer(): Promise<void> {
-    const { optimizer_, collectedTrainableWeights } = compiled(this.#cut.graph.model);
-    const optimizer = optimizer_!;
-    const weights = collectedTrainableWeights ?? [];
+    const { model } = this.#cut.graph;
+    const optimizer = compiled(model).optimizer_!;
+    const weights = optimizedWeights(model);
     const states = await Promise.all(
       this.#specs.map(({ stage }) => this.#workerOf(stage).readOptimizer(stage)),
     );
@@ -90,15 +90,15 @@ export class WeightSync {
     if (previous === undefined) return;
     const slots: { name: string; tensor: tf.Tensor }[] = [];
     for (let group = 0; group < groupCount; group++) {
-      const byOrder: { name: string; tensor: tf.Tensor }[] = [];
+      const byPosition: { name: string; tensor: tf.Tensor }[] = [];
       for (const [stage, { groups }] of states.entries()) {
-        for (const [index, { order }] of this.#specs[stage]!.trainable.entries()) {
-          const { name, shape } = variableOf(weights[order]!);
+        for (const [index, { position }] of optimizerEntries(this.#specs[stage]!).entries()) {
+          const { name, shape } = variableOf(weights[position]!);
           const tensor = tf.tensor(new Float32Array(groups[group]![index]!), shape);
-          byOrder[order] = { name: `${name}/slot${group}`, tensor };
+          byPosition[position] = { name: `${name}/slot${group}`, tensor };
         }
       }
-      slots.push(...byOrder);
+      slots.push(...byPosition);
     }
     const counter = { name: 'iter', tensor: tf.scalar(iterations, 'int32') };
     await optimizer.setWeights([counter, ...slots]);
@@ -111,15 +111,16 @@ export class WeightSync {
 
   /** The model's optimizer state cut into stages; `undefined` where the optimizer keeps none that can be read. */
   async #optimizerStates(): Promise<OptimizerState[] | undefined> {
-    const { optimizer_, collectedTrainableWeights } = compiled(this.#cut.graph.model);
-    const slots = await slotsOf(optimizer_!);
-    const perGroup = collectedTrainableWeights?.length ?? 0;
+    const { model } = this.#cut.graph;
+    const optimizer = compiled(model).optimizer_!;
+    const slots = await slotsOf(optimizer);
+    const perGroup = optimizedWeights(model).length;
     if (slots === undefined || perGroup === 0) return undefined;
     const groupCount = Math.floor(slots.length / perGroup);
-    return this.#specs.map(({ trainable }) => ({
-      iterations: optimizer_!.iterations,
+    return this.#specs.map(spec => ({
+      iterations: optimizer.iterations,
       groups: Array.from({ length: groupCount }, (_, group) =>
-        trainable.map(({ order }) => bytesOf(slots[group * perGroup + order]!.tensor)),
+        optimizerEntries(spec).map(({ position }) => bytesOf(slots[group * perGroup + position]!.tensor)),
       ),
     }));
   }

@@ -7,6 +7,9 @@
  *   2B0>1  1B0<2           the same for its gradient, backwards
  *   0F0<driver  3F0>driver fed by the driver; handed to the driver
  *   1S                     optimizer step
+ *   1G>0  0G<1             gradients of weights that stage 1 has a copy of, for stage 0, which owns them
+ *   0V>1  1V<0             their new values
+ *   1N>0  0T>1             squared norm of a stage's gradients; the sum over all stages
  *
  * A program is one line, `worker 0: 0F0<driver 0F0 0F0>1`. A schedule is a header and one such line a worker:
  *
@@ -16,8 +19,8 @@
  *
  * Letters follow Zero Bubble (arXiv 2401.10241): B is the gradient of the input alone.
  */
-import type { Action, ComputeAction, Peer, Program } from '../../protocol/action.js';
-import { formatAction } from '../../protocol/action-text.js';
+import type { Action, ComputeAction, ExchangePass, Peer, Program } from '../../protocol/action.js';
+import { formatAction, PASS_LETTERS } from '../../protocol/action-text.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import { Scanner } from './scanner.js';
 
@@ -122,8 +125,10 @@ function scanActions(scanner: Scanner, check?: ActionCheck): Program {
 
 function scanAction(scanner: Scanner): Action {
   const stage = scanner.number('an action, beginning with its stage number');
-  const letter = scanner.oneOf('FBWRS', "a letter of 'F', 'B', 'W', 'R' or 'S'");
+  const letter = scanner.oneOf('FBWRSGVNT', "a letter of 'F', 'B', 'W', 'R', 'S', 'G', 'V', 'N' or 'T'");
   if (letter === 'S') return { kind: 'step', stage };
+  const exchange = EXCHANGES.get(letter);
+  if (exchange !== undefined) return scanExchange(scanner, stage, exchange);
   const microBatches = scanNumbers(scanner, 'a micro-batch number');
   if (letter === 'W') return { kind: 'backwardWeight', stage, microBatches };
   if (letter === 'R') return { kind: 'recompute', stage, microBatches };
@@ -136,6 +141,18 @@ function scanAction(scanner: Scanner): Action {
     pass: letter === 'F' ? 'forward' : 'backward',
     peer: scanPeer(scanner),
   };
+}
+
+const EXCHANGES: ReadonlyMap<string, ExchangePass> = new Map(
+  (['tied-gradient', 'tied-weight', 'partial-norm', 'total-norm'] as const).map(pass => [
+    PASS_LETTERS[pass],
+    pass,
+  ]),
+);
+
+function scanExchange(scanner: Scanner, stage: number, pass: ExchangePass): Action {
+  const kind = scanner.oneOf('<>', "'<' or '>'") === '>' ? 'send' : 'receive';
+  return { kind, stage, microBatches: [], pass, peer: scanner.number('a stage number') };
 }
 
 function scanPeer(scanner: Scanner): Peer {

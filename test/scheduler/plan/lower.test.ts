@@ -52,6 +52,41 @@ describe('lowering', () => {
     );
   });
 
+  it('lets the owner of tied weights step when it has the gradients of all copies, and then hands the weights out', () => {
+    const topology = { ...chainTopology(2), ties: [{ owner: 0, user: 1 }] };
+    expect(formatPrograms(lower(onOwnWorkers('1f1b', 2, 1), topology))).toBe(
+      picture(`
+        worker 0: 0F0<driver 0F0 0F0>1 0B0<1 0B0 0W0 0G<1 0S 0V>1
+        worker 1: 1F0<driver 1F0<0 1F0 1B0 1B0>0 1W0 1G>0 1S 1V<0
+      `),
+    );
+  });
+
+  it('exchanges norms before any step when gradients are clipped, tied gradients first', () => {
+    const topology = { ...chainTopology(3), ties: [{ owner: 1, user: 2 }] };
+    expect(formatPrograms(lower(onOwnWorkers('1f1b', 3, 1), topology, { globalNorm: true }))).toBe(
+      picture(`
+        worker 0: 0F0<driver 0F0 0F0>1 0B0<1 0B0 0W0 0N<1 0N<2 0T>1 0T>2 0S
+        worker 1: 1F0<0 1F0 1F0>2 1B0<2 1B0 1B0>0 1W0 1G<2 1N>0 1T<0 1S 1V>2
+        worker 2: 2F0<driver 2F0<1 2F0 2B0 2B0>1 2W0 2G>1 2N>0 2T<0 2S 2V<1
+      `),
+    );
+  });
+
+  it('of exchanges cannot deadlock for any plan, ties and placement', () => {
+    fc.assert(
+      fc.property(plans, fc.boolean(), ({ schedule, topology }, globalNorm) => {
+        const programs = lower(schedule, topology, { globalNorm });
+        const slotCounts = slotCountsOf(planSlots(programs, { spareSlots: 0 }));
+        validatePrograms(programs, { ...schedule, slotCounts });
+        const sent = programs.flat().filter(({ kind }) => kind === 'send');
+        const exchanged = sent.filter(action => 'microBatches' in action && action.microBatches.length === 0);
+        const norms = globalNorm ? 2 * (schedule.stageCount - 1) : 0;
+        expect(exchanged).toHaveLength(2 * (topology.ties?.length ?? 0) + norms);
+      }),
+    );
+  });
+
   it('feeds but hands nothing over when evaluating', () => {
     const schedule = forwardOnly({ stageCount: 2, microBatchCount: 2, workerOfStage: [0, 0] });
     expect(formatPrograms(lower(schedule, chainTopology(2), { mode: 'evaluate' }))).toBe(
@@ -126,7 +161,7 @@ describe('random plans', () => {
     );
   });
 
-  it('send what is received, in the same order, once for every edge and micro-batch', () => {
+  it('send what is received, in the same order, once for every edge and micro-batch, and once for every tie', () => {
     fc.assert(
       fc.property(plans, ({ schedule, topology }) => {
         const messages = (kind: 'send' | 'receive'): Map<string, string[]> => {
@@ -144,9 +179,14 @@ describe('random plans', () => {
         const channels = topology.edges.flatMap(({ from, to, gradient }) =>
           gradient ? [`forward ${from} ${to}`, `backward ${to} ${from}`] : [`forward ${from} ${to}`],
         );
-        expect(new Set(sends.keys())).toEqual(new Set(channels));
+        const exchanges = (topology.ties ?? []).flatMap(({ owner, user }) => [
+          `tied-gradient ${user} ${owner}`,
+          `tied-weight ${owner} ${user}`,
+        ]);
+        expect(new Set(sends.keys())).toEqual(new Set([...channels, ...exchanges]));
         const all = Array.from({ length: schedule.microBatchCount }, (_, microBatch) => `${microBatch}`);
-        for (const sent of sends.values()) expect(sent.toSorted()).toEqual(all.toSorted());
+        for (const channel of channels) expect(sends.get(channel)!.toSorted()).toEqual(all.toSorted());
+        for (const channel of exchanges) expect(sends.get(channel)).toEqual(['']);
       }),
     );
   });

@@ -15,7 +15,7 @@ export function onOwnWorkers(name: string, stageCount: number, microBatchCount: 
   });
 }
 
-/** Edges between any two stages, with or without gradients; any stage may be fed or own outputs. */
+/** Edges and tied weights between any two stages, with or without gradients; any stage may be fed or own outputs. */
 export function topologies(stageCount: number): fc.Arbitrary<StageTopology> {
   const pairs = chainTopology(stageCount).edges.concat(
     Array.from({ length: stageCount }, (_, from) =>
@@ -43,6 +43,9 @@ export function topologies(stageCount: number): fc.Arbitrary<StageTopology> {
       ),
     fedStages: fc.subarray(stages),
     outputStages: fc.subarray(stages),
+    ties: fc.subarray(
+      stages.flatMap(owner => stages.filter(user => user > owner).map(user => ({ owner, user }))),
+    ),
   });
 }
 

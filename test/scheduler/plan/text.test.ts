@@ -29,6 +29,13 @@ const actions = fc.oneof(
     peer: fc.oneof(numbers, fc.constant('driver' as const)),
   }),
   fc.record({ kind: fc.constant('step' as const), stage: numbers }),
+  fc.record({
+    kind: fc.constantFrom('send' as const, 'receive' as const),
+    stage: numbers,
+    microBatches: fc.constant([] as const),
+    pass: fc.constantFrom('tied-gradient', 'tied-weight', 'partial-norm', 'total-norm'),
+    peer: numbers,
+  }),
 );
 
 describe('text form', () => {
@@ -44,6 +51,10 @@ describe('text form', () => {
     ['0F0<driver', { kind: 'receive', stage: 0, microBatches: [0], pass: 'forward', peer: 'driver' }],
     ['3F0>driver', { kind: 'send', stage: 3, microBatches: [0], pass: 'forward', peer: 'driver' }],
     ['1S', { kind: 'step', stage: 1 }],
+    ['1G>0', { kind: 'send', stage: 1, microBatches: [], pass: 'tied-gradient', peer: 0 }],
+    ['1V<0', { kind: 'receive', stage: 1, microBatches: [], pass: 'tied-weight', peer: 0 }],
+    ['1N>0', { kind: 'send', stage: 1, microBatches: [], pass: 'partial-norm', peer: 0 }],
+    ['1T<0', { kind: 'receive', stage: 1, microBatches: [], pass: 'total-norm', peer: 0 }],
   ] as const)('writes and reads %s', (text, action) => {
     expect(formatAction(action)).toBe(text);
     expect(parseAction(text)).toEqual(action);
@@ -100,7 +111,12 @@ describe('syntax errors', () => {
     ['schedule "x\\q" stages=2', 1, 10, 'a name quoted as in JSON'],
     [`${header} more`, 1, 51, 'the end of the header'],
     [`${header}\nworker 1: 0F0`, 2, 1, "'worker 0:'"],
-    [`${header}\nworker 0: 0F0\nworker 1: 1F0 1X0`, 3, 16, "a letter of 'F', 'B', 'W', 'R' or 'S'"],
+    [
+      `${header}\nworker 0: 0F0\nworker 1: 1F0 1X0`,
+      3,
+      16,
+      "a letter of 'F', 'B', 'W', 'R', 'S', 'G', 'V', 'N' or 'T'",
+    ],
     [`${header}\nworker 0: 0F0 0F0>1`, 2, 15, 'a compute action (F, B or W), all that a schedule holds'],
     [`${header}\nworker 0: F0`, 2, 11, 'an action, beginning with its stage number'],
     [`${header}\nworker 0: 0F`, 2, 13, 'a micro-batch number'],

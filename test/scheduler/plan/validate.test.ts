@@ -148,6 +148,26 @@ describe('malformed schedules', () => {
     expect(error.message).toContain('worker 0 at 0F2>1 waits for worker 1 to release a slot of channel F0>1');
   });
 
+  it('exchanges on the wrong side of the step', () => {
+    const programs = (worker0: string) =>
+      parsePrograms(
+        picture(`
+        worker 0: 0F0 0F0>1 0B0<1 0B0 0W0 ${worker0}
+        worker 1: 1F0<0 1F0 1B0 1B0>0 1W0 1G>0 1S 1V<0
+      `),
+      );
+    const shape = { stageCount: 2, microBatchCount: 1, workerOfStage: [0, 1] };
+    validatePrograms(programs('0G<1 0S 0V>1'), shape);
+    for (const [worker0, message] of [
+      ['0S 0G<1 0V>1', '0G<1 must stand before 0S'],
+      ['0G<1 0V>1 0S', '0V>1 must stand behind 0S'],
+    ] as const) {
+      const error = thrownBy(() => validatePrograms(programs(worker0), shape));
+      expect(error).toMatchObject({ fault: 'message', worker: 0 });
+      expect((error as Error).message).toContain(message);
+    }
+  });
+
   it('messages in another order on the receiving side', () => {
     const error = refusal(withWorker1('1F1 1F0 1B0 1W0 1F2 1B1 1W1 1B2 1W2'));
     expect(error).toMatchObject({ fault: 'message', worker: 1, index: 0 });

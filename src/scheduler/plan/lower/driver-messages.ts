@@ -2,7 +2,7 @@
  * Adds what passes between stages and the driver: a fed stage receives its inputs and targets right before F;
  * when predicting, an output stage hands its outputs over right after F.
  */
-import type { CommunicationAction, Program } from '../../../protocol/action.js';
+import type { MessageAction, Program } from '../../../protocol/action.js';
 import type { RunMode } from '../../../protocol/session.js';
 import type { StageTopology } from '../../../protocol/topology.js';
 import { insert } from './insert.js';
@@ -13,7 +13,7 @@ export function addDriverMessages(program: Program, topology: StageTopology, mod
   return insert(program, action => {
     if (action.kind !== 'forward') return undefined;
     const { stage, microBatches } = action;
-    const message = (kind: CommunicationAction['kind']): CommunicationAction[] => [
+    const message = (kind: MessageAction['kind']): MessageAction[] => [
       { kind, stage, microBatches, pass: 'forward', peer: 'driver' },
     ];
     return {

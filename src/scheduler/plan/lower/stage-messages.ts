@@ -7,7 +7,7 @@
  * making, so communication adds no order to that of the compute actions. What can deadlock is a schedule whose
  * order does, or too few slots. With several edges the nearer stage is served first, as it waits the soonest.
  */
-import type { CommunicationAction, ComputeAction, Pass, Program } from '../../../protocol/action.js';
+import type { ComputeAction, MessageAction, MicroBatchPass, Program } from '../../../protocol/action.js';
 import type { StageEdge, StageTopology } from '../../../protocol/topology.js';
 import { insert } from './insert.js';
 
@@ -62,9 +62,9 @@ export function addStageMessages(program: Program, topology: StageTopology): Pro
 function messages(
   kind: 'send' | 'receive',
   { stage, microBatches }: ComputeAction,
-  pass: Pass,
+  pass: MicroBatchPass,
   peers: readonly number[],
-): CommunicationAction[] {
+): MessageAction[] {
   return peers.map(peer => ({ kind, stage, microBatches, pass, peer }));
 }
 

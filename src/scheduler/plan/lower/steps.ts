@@ -1,16 +1,98 @@
 /**
- * Adds the optimizer steps: a stage steps right after its own last W, and waits for no other stage. Its
- * weights are then new for its next forward, which belongs to the next mini-batch.
+ * Adds the optimizer steps, and what stages exchange around them.
+ *
+ * A stage steps right after its own last W and waits for no other stage; its weights are then new for its next
+ * forward, which belongs to the next mini-batch. Two things need other stages first, and wait at the end of the
+ * worker's program:
+ *
+ *   - the owner of a tied weight sums the gradients of all stages that have a copy, steps, and sends the weight back
+ *   - clipping by global norm: stage 0 adds up the squared norms of all stages and tells everybody
+ *
+ *   stage 0, owner   … 0W3                        0G<1 [0N<1 0T>1] 0S 0V>1
+ *   stage 1, user    … 1W3 1G>0 [1N>0]       [1T<0] 1S                     1V<0
+ *
+ * No circle of waits can arise. Gradients leave right after a stage's own last W, which waits for no exchange;
+ * everything at the end of a program comes behind all of that worker's W's, and there every worker first takes
+ * gradients, then exchanges norms, steps, sends weights, and takes weights last.
  */
-import type { Program } from '../../../protocol/action.js';
+import type { Action, ExchangeAction, ExchangePass, Program } from '../../../protocol/action.js';
+import type { StageTie } from '../../../protocol/topology.js';
 import { insert } from './insert.js';
 
-export function addSteps(program: Program): Program {
+/** The stage that adds up the norms. */
+const NORM_STAGE = 0;
+
+export interface StepOptions {
+  readonly stageCount: number;
+  readonly ties: readonly StageTie[];
+  /** Whether gradients are clipped by their norm over all stages. */
+  readonly globalNorm: boolean;
+}
+
+export function addSteps(program: Program, options: StepOptions): Program {
+  const { ties, globalNorm } = options;
   const lastWeight = new Map<number, number>();
   program.forEach((action, index) => {
     if (action.kind === 'backwardWeight') lastWeight.set(action.stage, index);
   });
-  return insert(program, ({ stage }, index) =>
-    lastWeight.get(stage) === index ? { after: [{ kind: 'step', stage }] } : undefined,
+  const stages = [...lastWeight.keys()].sort((one, other) => one - other);
+  const isOwner = (stage: number): boolean => ties.some(({ owner }) => owner === stage);
+  const isLate = (stage: number): boolean => globalNorm || isOwner(stage);
+  const stepped = insert(program, ({ stage }, index) => {
+    if (lastWeight.get(stage) !== index) return undefined;
+    const after: Action[] = ownersOf(stage, ties).map(owner => send(stage, 'tied-gradient', owner));
+    if (globalNorm && !isOwner(stage)) after.push(...partialNorm(stage));
+    if (!isLate(stage)) after.push({ kind: 'step', stage });
+    return { after };
+  });
+  const late = stages.filter(isLate);
+  return [
+    ...stepped,
+    ...late.flatMap(stage => usersOf(stage, ties).map(user => receive(stage, 'tied-gradient', user))),
+    ...(globalNorm ? norms(stages, isOwner, options.stageCount) : []),
+    ...late.map((stage): Action => ({ kind: 'step', stage })),
+    ...stages.flatMap(stage => usersOf(stage, ties).map(user => send(stage, 'tied-weight', user))),
+    ...stages.flatMap(stage => ownersOf(stage, ties).map(owner => receive(stage, 'tied-weight', owner))),
+  ];
+}
+
+function norms(
+  stages: readonly number[],
+  isOwner: (stage: number) => boolean,
+  stageCount: number,
+): readonly Action[] {
+  const others = Array.from({ length: stageCount }, (_, stage) => stage).filter(
+    stage => stage !== NORM_STAGE,
   );
+  const total = stages.includes(NORM_STAGE)
+    ? [
+        ...others.map(other => receive(NORM_STAGE, 'partial-norm', other)),
+        ...others.map(other => send(NORM_STAGE, 'total-norm', other)),
+      ]
+    : [];
+  return [
+    ...stages.filter(isOwner).flatMap(partialNorm),
+    ...total,
+    ...stages.filter(stage => stage !== NORM_STAGE).map(stage => receive(stage, 'total-norm', NORM_STAGE)),
+  ];
+}
+
+function partialNorm(stage: number): readonly Action[] {
+  return stage === NORM_STAGE ? [] : [send(stage, 'partial-norm', NORM_STAGE)];
+}
+
+function ownersOf(stage: number, ties: readonly StageTie[]): readonly number[] {
+  return ties.filter(({ user }) => user === stage).map(({ owner }) => owner);
+}
+
+function usersOf(stage: number, ties: readonly StageTie[]): readonly number[] {
+  return ties.filter(({ owner }) => owner === stage).map(({ user }) => user);
+}
+
+function send(stage: number, pass: ExchangePass, peer: number): ExchangeAction {
+  return { kind: 'send', stage, microBatches: [], pass, peer };
+}
+
+function receive(stage: number, pass: ExchangePass, peer: number): ExchangeAction {
+  return { kind: 'receive', stage, microBatches: [], pass, peer };
 }

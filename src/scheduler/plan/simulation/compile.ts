@@ -4,7 +4,7 @@
  */
 
 import { MillraceError } from '../../../errors.js';
-import type { Action, Peer, Program } from '../../../protocol/action.js';
+import { type Action, isExchange, type Peer, type Program } from '../../../protocol/action.js';
 import { type ChannelEnds, channelId, channelOf } from '../../../protocol/channel.js';
 import type { ActionCost } from '../costs.js';
 import { formatAction } from '../text.js';
@@ -71,6 +71,10 @@ function compileProgram(
     const used = channels.use(action, worker);
     channel[index] = used;
     if (action.kind === 'send') return;
+    if (isExchange(action)) {
+      releases[index] = [used];
+      return;
+    }
     for (const microBatch of action.microBatches) {
       const lastUse = lastUses.indexOf(action.stage, microBatch);
       if (lastUse === undefined) continue;

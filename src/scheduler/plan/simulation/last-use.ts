@@ -3,7 +3,7 @@
  * which reads the stage's inputs and output gradients; otherwise F.
  *
  * Until then the micro-batch is *live* on the stage: its activations are kept, and so are the slots that its
- * messages arrived in.
+ * messages arrived in. What is exchanged once a mini-batch is copied when it is received, and its slot released at once.
  */
 import type { Action, Program } from '../../../protocol/action.js';
 

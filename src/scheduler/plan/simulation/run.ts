@@ -160,18 +160,17 @@ function advance(
     worker.end[worker.position] = end;
     worker.now = end;
     worker.position++;
-    if (channel === undefined) {
-      for (const released of releases[index] ?? []) release(channels[released]!, end, wake);
-    } else if (operation[index] === RECEIVE) {
-      if (channel.channel.from === 'driver') channel.send(start, start);
-      channel.received++;
-    } else {
+    if (operation[index] === RECEIVE) {
+      if (channel!.channel.from === 'driver') channel!.send(start, start);
+      channel!.received++;
+    } else if (channel !== undefined) {
       channel.send(start, end);
       if (channel.channel.to === 'driver') release(channel, end, wake);
       const receiver = channel.waitingReceiver;
       channel.waitingReceiver = undefined;
       wake(receiver);
     }
+    for (const released of releases[index] ?? []) release(channels[released]!, end, wake);
   }
 }
 

@@ -1,9 +1,9 @@
 /**
  * Checks sends and receives: each message has both sides, both sides of a channel name the same micro-batches in
  * the same order, receives stand before their use and sends behind what they send. The driver speaks in
- * ascending order of micro-batches, so its channels must too.
+ * ascending order of micro-batches, so its channels must too. Exchanges stand on their side of the step.
  */
-import type { CommunicationAction, Program } from '../../../protocol/action.js';
+import { type CommunicationAction, isExchange, type Program } from '../../../protocol/action.js';
 import { channelId, channelOf } from '../../../protocol/channel.js';
 import type { Fault } from '../fault.js';
 import { isCompute } from '../simulation/last-use.js';
@@ -84,12 +84,27 @@ function findUnsorted(id: string, messages: readonly Message[]): Fault | undefin
 /** F stands between the receives of its inputs and the sends of its outputs; so does B for gradients. */
 function findMisplaced(program: Program, worker: number): Fault | undefined {
   const computed = new Set<string>();
+  const stepped = new Set<number>();
   for (const [index, action] of program.entries()) {
     if (isCompute(action)) {
       computed.add(formatAction(action));
       continue;
     }
-    if (action.kind === 'step') continue;
+    if (action.kind === 'step') {
+      stepped.add(action.stage);
+      continue;
+    }
+    if (isExchange(action)) {
+      const belongsBehind = action.pass === 'tied-weight';
+      if (stepped.has(action.stage) === belongsBehind) continue;
+      const step = formatAction({ kind: 'step', stage: action.stage });
+      const side = belongsBehind ? 'behind' : 'before';
+      return fault(
+        { worker, index, action },
+        `${formatAction(action)} must stand ${side} ${step}`,
+        `not ${side} ${step}`,
+      );
+    }
     const kind = action.pass === 'forward' ? 'forward' : 'backwardInput';
     const partner = formatAction({ kind, stage: action.stage, microBatches: action.microBatches });
     if (computed.has(partner) === (action.kind === 'send')) continue;

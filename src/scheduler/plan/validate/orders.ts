@@ -2,7 +2,7 @@
  * Checks the compute actions of schedules or programs: each in range and on its stage's worker, each (stage,
  * micro-batch) with each of F, B, W (or F alone) exactly once and in that order.
  */
-import type { Action, ComputeAction, Program } from '../../../protocol/action.js';
+import { type Action, type ComputeAction, isExchange, type Program } from '../../../protocol/action.js';
 import type { Fault } from '../fault.js';
 import { formatAction } from '../text.js';
 
@@ -49,7 +49,7 @@ function shapeFault(action: Action, worker: number, shape: PlanShape): Finding |
       'not in a forward-only plan',
     );
   }
-  if (action.kind === 'step') return undefined;
+  if (action.kind === 'step' || isExchange(action)) return undefined;
   const { microBatches, kind } = action;
   const bad = microBatches.find(microBatch => !isIndexBelow(microBatch, microBatchCount));
   if (bad !== undefined) {

@@ -1,0 +1,16 @@
+/** Makes sure that a tensor that outlives its micro-batch reads no slot of shared memory. */
+import * as tf from '@tensorflow/tfjs';
+import type { Backend } from '../backends/index.js';
+
+/**
+ * A tensor can only read a slot by reshaping or slicing what was received (a bias gradient over a micro-batch of one
+ * sample, say), so one that is larger than every received tensor is safe as it is. Takes `tensor` over.
+ *
+ * @param largestReceived elements of the largest received tensor that `tensor` may alias
+ */
+export function slotFreeCopy(backend: Backend, tensor: tf.Tensor, largestReceived: number): tf.Tensor {
+  if (!backend.aliasesSlots || tensor.size > largestReceived) return tensor;
+  const copy = tf.tidy(() => tf.mul(tensor, tf.scalar(1)));
+  tensor.dispose();
+  return copy;
+}

@@ -1,0 +1,141 @@
+/**
+ * The weight gradients of one stage, summed over the micro-batches of a mini-batch, and what happens to them before the
+ * step: copies of tied weights are brought together with the copy that owns them, and the norm is clipped.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type { Backend } from '../backends/index.js';
+import { optimizerEntries, type StageSpec } from '../protocol/stage-spec.js';
+import type { StageLayers } from './layers.js';
+import { slotFreeCopy } from './slot-free-copy.js';
+
+export class WeightGradients {
+  /** The weights that the stage owns, as in `StageSpec.trainable`, then its copies of others. */
+  readonly variables: readonly tf.Variable[];
+  readonly #spec: StageSpec;
+  readonly #backend: Backend;
+  readonly #indexOfOwned: ReadonlyMap<number, number>;
+  /** By position in `variables`. */
+  #sums: (tf.Tensor | undefined)[];
+
+  constructor(spec: StageSpec, layers: StageLayers, backend: Backend) {
+    this.#spec = spec;
+    this.#backend = backend;
+    this.variables = [...spec.trainable, ...spec.copies].map(ref => layers.variable(ref));
+    this.#indexOfOwned = new Map(spec.trainable.map(({ order }, index) => [order, index]));
+    this.#sums = this.variables.map(() => undefined);
+  }
+
+  /** Sums of the weights that the stage owns. They stay this object's. */
+  get owned(): readonly (tf.Tensor | undefined)[] {
+    return this.#sums.slice(0, this.#spec.trainable.length);
+  }
+
+  /** The same, once for each entry of the optimizer's list. */
+  get ofEntries(): readonly (tf.Tensor | undefined)[] {
+    return optimizerEntries(this.#spec).map(({ weight }) => this.#sums[weight]);
+  }
+
+  /**
+   * Adds a gradient, and takes it over.
+   *
+   * @param largestReceived elements of the largest received tensor that the gradient may alias
+   */
+  add(index: number, gradient: tf.Tensor, largestReceived: number): void {
+    const sum = this.#sums[index];
+    if (sum === undefined) {
+      this.#sums[index] = slotFreeCopy(this.#backend, gradient, largestReceived);
+      return;
+    }
+    this.#sums[index] = tf.add(sum, gradient);
+    sum.dispose();
+    gradient.dispose();
+  }
+
+  /** Adds the gradients of copies in this very stage to those of their owners. */
+  gatherLocalCopies(): void {
+    for (const { index, order } of this.#copiesOwnedBy(this.#spec.stage)) {
+      const gradient = this.#sums[index];
+      this.#sums[index] = undefined;
+      if (gradient !== undefined) this.add(this.#indexOfOwned.get(order)!, gradient, 0);
+    }
+  }
+
+  /** Gradients of the copies that stage `owner` owns, one for each weight in ascending order. They stay this object's. */
+  ofCopies(owner: number): readonly (tf.Tensor | undefined)[] {
+    const byOrder = new Map<number, number>();
+    for (const { index, order } of this.#copiesOwnedBy(owner)) {
+      const first = byOrder.get(order);
+      const gradient = this.#sums[index];
+      if (first === undefined) byOrder.set(order, index);
+      else if (gradient !== undefined) {
+        this.#sums[index] = undefined;
+        this.add(first, gradient, 0);
+      }
+    }
+    return [...byOrder.values()].map(index => this.#sums[index]);
+  }
+
+  /** Adds what stage `peer` has summed for its copies of this stage's weights. The tensors stay the caller's. */
+  addFromCopies(peer: number, gradients: readonly (tf.Tensor | undefined)[]): void {
+    for (const [position, order] of this.#lentTo(peer).entries()) {
+      const gradient = gradients[position];
+      if (gradient !== undefined)
+        this.add(this.#indexOfOwned.get(order)!, tf.clone(gradient), Number.POSITIVE_INFINITY);
+    }
+  }
+
+  /** Present values of the weights that stage `peer` has copies of. */
+  lentWeights(peer: number): readonly tf.Tensor[] {
+    return this.#lentTo(peer).map(order => this.variables[this.#indexOfOwned.get(order)!]!);
+  }
+
+  /** Sets the copies that stage `owner` owns. The tensors stay the caller's. */
+  setCopies(owner: number, weights: readonly (tf.Tensor | undefined)[]): void {
+    const orders = [...new Set(this.#copiesOwnedBy(owner).map(({ order }) => order))];
+    for (const { index, order } of this.#copiesOwnedBy(owner)) {
+      const weight = weights[orders.indexOf(order)]!;
+      const copy = slotFreeCopy(this.#backend, tf.clone(weight), Number.POSITIVE_INFINITY);
+      this.variables[index]!.assign(copy);
+      copy.dispose();
+    }
+  }
+
+  /** Sets the copies in this very stage from their owners. */
+  setLocalCopies(): void {
+    for (const { index, order } of this.#copiesOwnedBy(this.#spec.stage)) {
+      this.variables[index]!.assign(this.variables[this.#indexOfOwned.get(order)!]! as tf.Tensor);
+    }
+  }
+
+  /** Squared L2 norm over all weights that the stage owns: each tied weight counts once. */
+  squaredNorm(): number {
+    return this.owned.reduce((total, gradient) => {
+      if (gradient === undefined) return total;
+      return total + tf.tidy(() => tf.sum(tf.square(gradient))).dataSync()[0]!;
+    }, 0);
+  }
+
+  scale(factor: number): void {
+    for (const [index, gradient] of this.owned.entries()) {
+      if (gradient === undefined) continue;
+      this.#sums[index] = tf.tidy(() => tf.mul(gradient, factor));
+      gradient.dispose();
+    }
+  }
+
+  clear(): void {
+    for (const gradient of this.#sums) gradient?.dispose();
+    this.#sums = this.variables.map(() => undefined);
+  }
+
+  #copiesOwnedBy(owner: number): readonly { readonly index: number; readonly order: number }[] {
+    const { trainable, copies } = this.#spec;
+    return copies.flatMap((copy, position) =>
+      copy.owner === owner ? [{ index: trainable.length + position, order: copy.order }] : [],
+    );
+  }
+
+  #lentTo(peer: number): readonly number[] {
+    return this.#spec.lent.find(lent => lent.peer === peer)!.orders;
+  }
+}
