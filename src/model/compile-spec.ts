@@ -31,7 +31,7 @@ export function assertCompiled(model: tf.LayersModel): void {
 
 export function compileSpec(model: tf.LayersModel, locator: FunctionLocator): CompileSpec {
   assertCompiled(model);
-  const { optimizer_, loss, metrics, outputNames } = compiled(model);
+  const { optimizer_, metrics, outputNames } = compiled(model);
   const optimizer = optimizer_!;
   const describe = (value: unknown, path: string): NamedFunction => {
     if (typeof value === 'string') return value;
@@ -47,7 +47,7 @@ export function compileSpec(model: tf.LayersModel, locator: FunctionLocator): Co
       className: optimizer.getClassName(),
       config: JSON.parse(JSON.stringify(optimizer.getConfig())) as { [key: string]: Json },
     },
-    losses: perOutput(loss, outputNames).map((value, index) =>
+    losses: lossesPerOutput(model).map((value, index) =>
       describe(value, `loss of output '${outputNames[index]}'`),
     ),
     metrics: metricsPerOutput(metrics, outputNames).map((list, index) =>
@@ -57,7 +57,9 @@ export function compileSpec(model: tf.LayersModel, locator: FunctionLocator): Co
   };
 }
 
-function perOutput(loss: unknown, outputNames: readonly string[]): unknown[] {
+/** What `compile` was given as the loss of each output: names or functions. */
+export function lossesPerOutput(model: tf.LayersModel): unknown[] {
+  const { loss, outputNames } = compiled(model);
   if (Array.isArray(loss)) return loss;
   if (typeof loss === 'object' && loss !== null) {
     return outputNames.map(name => (loss as Record<string, unknown>)[name]);

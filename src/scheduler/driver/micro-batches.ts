@@ -1,9 +1,9 @@
 /**
- * How many micro-batches a mini-batch is cut into, and whether the model allows it: batch statistics and recurrent states tie
- * the samples of a mini-batch together.
+ * How many micro-batches a mini-batch is cut into, and whether the model allows it: batch statistics, recurrent states and
+ * what users' layers and losses do may tie the samples of a mini-batch together.
  */
 import { ConfigurationError } from '../../errors.js';
-import type { ModelGraph } from '../../model/index.js';
+import type { ModelGraph, SampleCoupling } from '../../model/index.js';
 import type { ResolvedOptions } from '../../options.js';
 import { innerLayers, isStateful, type Layer } from '../../tfjs/internals.js';
 
@@ -22,10 +22,22 @@ export function countMicroBatches(
   graph: ModelGraph,
   options: ResolvedOptions,
   stageCount: number,
+  coupling: SampleCoupling,
 ): { readonly microBatchCount: number; readonly warnings: readonly Warning[] } {
   const asked =
     typeof options.schedule === 'object' ? options.schedule.microBatchCount : options.microBatches;
   const several = asked !== 'auto' && asked > 1;
+  refuseForRandomness(coupling, options);
+  if (coupling.mixing !== undefined) {
+    refuseForMixing(coupling.mixing, several ? asked : undefined);
+    const message =
+      `The samples of a mini-batch are tied together by ${coupling.mixing}, so it is not cut into micro-batches, and stages ` +
+      'hardly overlap.';
+    return {
+      microBatchCount: 1,
+      warnings: stageCount === 1 ? [] : [{ code: 'COUPLED_SAMPLES', message }],
+    };
+  }
   const stateful = findLayer(graph, isStateful);
   const normalised = findLayer(graph, layer => layer.getClassName() === 'BatchNormalization');
   if (stateful !== undefined) {
@@ -50,6 +62,24 @@ export function countMicroBatches(
   }
   if (asked !== 'auto') return { microBatchCount: asked, warnings: [] };
   return { microBatchCount: stageCount === 1 ? 1 : 2 * stageCount, warnings: [] };
+}
+
+function refuseForMixing(what: string, microBatches: number | undefined): void {
+  if (microBatches === undefined) return;
+  throw new ConfigurationError(
+    'microBatches',
+    `Option 'microBatches' is ${microBatches}, but ${what} gives other numbers for a whole mini-batch than for its parts, ` +
+      'which would train something else than plain fit(). Use 1.',
+  );
+}
+
+function refuseForRandomness({ unrepeatable }: SampleCoupling, { recompute }: ResolvedOptions): void {
+  if (unrepeatable === undefined || recompute === 'never') return;
+  throw new ConfigurationError(
+    'recompute',
+    `Option 'recompute' is '${recompute}', but ${unrepeatable} draws random numbers of its own: running it twice would ` +
+      "train on others than those that went on to the next stage. Use 'never'.",
+  );
 }
 
 function refuseForState(

@@ -4,7 +4,14 @@
  */
 
 import { ConfigurationError } from '../../errors.js';
-import { type CutModel, closedCuts, cutModel, cutPoints, type ModelGraph } from '../../model/index.js';
+import {
+  type CutModel,
+  closedCuts,
+  cutModel,
+  cutPoints,
+  type ModelGraph,
+  type SampleCoupling,
+} from '../../model/index.js';
 import type { ResolvedOptions } from '../../options.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import type { CompileSpec } from '../../protocol/stage-spec.js';
@@ -101,9 +108,9 @@ function checkAgainstSchedule(
 }
 
 /** Everything that can be refused before a worker starts. */
-export function checkPlan(graph: ModelGraph, options: ResolvedOptions, stageCount: number): void {
+export function checkPlan({ graph, options, stageCount, coupling }: Omit<PlanRequest, 'optimizer'>): void {
   asOptionError('partition', () => statedCuts(partitionProblem(graph), options, stageCount));
-  countMicroBatches(graph, options, stageCount);
+  countMicroBatches(graph, options, stageCount, coupling);
   const { schedule } = options;
   if (typeof schedule === 'object') asOptionError('schedule', () => validateSchedule(schedule as Schedule));
 }
@@ -113,11 +120,12 @@ export interface PlanRequest {
   readonly options: ResolvedOptions;
   readonly stageCount: number;
   readonly optimizer: CompileSpec['optimizer'];
+  readonly coupling: SampleCoupling;
 }
 
 export async function planModel(request: PlanRequest, pool: WorkerPool): Promise<ModelPlan> {
-  const { graph, options, stageCount } = request;
-  const { microBatchCount, warnings } = countMicroBatches(graph, options, stageCount);
+  const { graph, options, stageCount, coupling } = request;
+  const { microBatchCount, warnings } = countMicroBatches(graph, options, stageCount, coupling);
   const { cuts, stageMs } = await partition(request, microBatchCount, pool);
   const schedule =
     typeof options.schedule === 'object'

@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import type * as tf from '@tensorflow/tfjs';
+import { ModelError } from '../../errors.js';
 import {
   assertCompiled,
   compileSpec,
@@ -11,6 +12,7 @@ import {
   describeStages,
   type FunctionLocator,
   type ModelGraph,
+  probeCoupling,
 } from '../../model/index.js';
 import type { ResolvedOptions } from '../../options.js';
 import type { Schedule } from '../../protocol/schedule.js';
@@ -64,14 +66,11 @@ export class Runtime {
     assertCompiled(graph.model);
     const { optimizer } = compileSpec(graph.model, parts.functions);
     const { stageCount, workerCount } = countStages(graph, options, availableParallelism());
-    checkPlan(graph, options, stageCount);
+    const request = { graph, options, stageCount, coupling: probeCoupling(graph) };
+    checkPlan(request);
     const pool = await startPool(parts, workerCount);
     try {
-      const runtime = new Runtime(
-        parts,
-        await planModel({ graph, options, stageCount, optimizer }, pool),
-        pool,
-      );
+      const runtime = new Runtime(parts, await planModel({ ...request, optimizer }, pool), pool);
       await runtime.#build();
       return runtime;
     } catch (error) {
@@ -113,6 +112,13 @@ export class Runtime {
   async #rebuild(identity: CompiledIdentity): Promise<void> {
     const { model } = this.#parts.graph;
     assertCompiled(model);
+    const { mixing } = probeCoupling(this.#parts.graph);
+    if (mixing !== undefined && this.#plan.microBatchCount > 1) {
+      throw new ModelError(
+        `The model was compiled again, and now ${mixing} ties the samples of a mini-batch together, which this trainer cuts ` +
+          `into ${this.#plan.microBatchCount} micro-batches. Make a new trainer with pipeline(model).`,
+      );
+    }
     this.#compile = compileSpec(model, this.#parts.functions);
     // Edges carry gradients only where something above them can be trained, which compiling may have changed.
     this.#plan = { ...this.#plan, cut: cutModel(this.#parts.graph, this.#plan.cut.cuts) };
