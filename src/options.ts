@@ -52,7 +52,10 @@ const OPTIONS = {
     z.enum(['never', 'except-last', 'always']).default('never'),
     "'never', 'except-last' or 'always'",
   ],
-  batchNorm: [z.enum(['auto', 'exact', 'micro-batch']).default('auto'), "'auto', 'exact' or 'micro-batch'"],
+  batchNorm: [
+    z.enum(['auto', 'exact', 'micro-batch', 'deferred']).default('auto'),
+    "'auto', 'exact', 'micro-batch' or 'deferred'",
+  ],
   clipNorm: [z.number().positive().finite().optional(), 'a positive number'],
   setup: [
     z.union([z.string().transform(path => [path]), z.array(z.string())]).default([]),
@@ -79,7 +82,7 @@ const schema = z.strictObject(
  * - `partition`: where to cut: by measured time (`auto`), number of layers, parameters, or by name.
  * - `recompute`: which forward passes run again before their backward pass, to keep fewer activations.
  * - `batchNorm`: `exact` keeps the numbers of plain `fit` and needs one micro-batch; `micro-batch` normalises each
- *   micro-batch by itself, as GPipe does.
+ *   micro-batch by itself, as GPipe does; `deferred` does so too, but moves running statistics once a mini-batch.
  * - `clipNorm`: gradients whose L2 norm over all weights is larger are scaled down to it before the step; a tied weight
  *   counts once.
  * - `setup`: modules that every worker imports first, for custom layers, losses and metrics.

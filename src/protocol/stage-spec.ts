@@ -125,7 +125,10 @@ export interface CompileSpec {
   readonly outputs: readonly { readonly name: string; readonly shape: readonly (number | null)[] }[];
 }
 
-/** How a worker's layers treat what depends on the other samples of a mini-batch. */
+/**
+ * What batch normalization does with a mini-batch in several micro-batches. `exact` allows one micro-batch only; else each
+ * is normalised by itself, and running statistics move with every micro-batch or, `deferred`, once a mini-batch.
+ */
 export type BatchNormMode = 'exact' | 'micro-batch' | 'deferred';
 
 export type BackendName = 'tensorflow' | 'wasm' | 'cpu';

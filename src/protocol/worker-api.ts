@@ -6,7 +6,7 @@
  */
 import type { Failure } from './failure.js';
 import type { RunOutcome, SessionSpec } from './session.js';
-import type { BackendName, CompileSpec, StageSpec } from './stage-spec.js';
+import type { BackendName, BatchNormMode, CompileSpec, StageSpec } from './stage-spec.js';
 
 export type Reply<T> =
   | { readonly ok: true; readonly value: T }
@@ -19,6 +19,7 @@ export interface WorkerInit {
   /** Modules to import before any stage is built: custom layers, losses, metrics. */
   readonly setup: readonly string[];
   readonly seed: number;
+  readonly batchNorm: BatchNormMode;
 }
 
 export interface WorkerInfo {

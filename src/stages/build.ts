@@ -2,19 +2,25 @@
 import type { Backend } from '../backends/index.js';
 import { StateError } from '../errors.js';
 import { type CompileSpec, optimizerEntries, type StageSpec } from '../protocol/stage-spec.js';
+import type { WorkerInit } from '../protocol/worker-api.js';
+import { DeferredBatchNorm } from './deferred-batch-norm.js';
 import type { EngineMode, StageEngine } from './engine.js';
 import { type OutputFunctions, resolveFunctions } from './functions.js';
 import { StageLayers } from './layers.js';
 import { ModelStage } from './model-stage.js';
 import { StageOptimizer } from './optimizer.js';
-import { RandomContext } from './random/index.js';
+import { RandomContext, useCounterRandom } from './random/index.js';
 import { SumsLayout } from './sums.js';
 
 interface BuiltStage {
   readonly spec: StageSpec;
   readonly layers: StageLayers;
   readonly optimizer: StageOptimizer;
+  readonly batchNorm: DeferredBatchNorm | undefined;
 }
+
+/** Of all stages of a trainer. */
+type BuildOptions = Pick<WorkerInit, 'seed' | 'batchNorm'>;
 
 export class BuiltStages {
   readonly #stages = new Map<number, BuiltStage>();
@@ -23,9 +29,9 @@ export class BuiltStages {
   readonly #backend: Backend;
   readonly #random: RandomContext;
 
-  private constructor(backend: Backend, functions: readonly OutputFunctions[], seed: number) {
+  private constructor(backend: Backend, functions: readonly OutputFunctions[], options: BuildOptions) {
     this.#backend = backend;
-    this.#random = new RandomContext(seed);
+    this.#random = new RandomContext(options.seed);
     this.#functions = functions;
     this.#sumsLayout = new SumsLayout(functions.map(({ metrics }) => metrics.length));
   }
@@ -34,14 +40,18 @@ export class BuiltStages {
     backend: Backend,
     specs: readonly StageSpec[],
     compile: CompileSpec,
-    seed: number,
+    options: BuildOptions,
   ): Promise<BuiltStages> {
-    const built = new BuiltStages(backend, await resolveFunctions(compile), seed);
+    const built = new BuiltStages(backend, await resolveFunctions(compile), options);
     for (const spec of specs) {
-      const layers = new StageLayers(spec, built.#random);
+      const batchNorm = options.batchNorm === 'deferred' ? new DeferredBatchNorm() : undefined;
+      const layers = new StageLayers(spec, (layer, index) => {
+        useCounterRandom(layer, String(index), built.#random);
+        batchNorm?.defer(layer);
+      });
       const variables = optimizerEntries(spec).map(({ weight }) => layers.variable(spec.trainable[weight]!));
       const optimizer = new StageOptimizer(compile.optimizer, variables);
-      built.#stages.set(spec.stage, { spec, layers, optimizer });
+      built.#stages.set(spec.stage, { spec, layers, optimizer, batchNorm });
     }
     return built;
   }

@@ -15,7 +15,6 @@ import {
   variableOf,
 } from '../tfjs/internals.js';
 import { LayerFailure } from './engine.js';
-import { type RandomContext, useCounterRandom } from './random/index.js';
 import { typedArrayOf } from './tensors.js';
 
 /** One tensor of the graph with the mask that travels beside it. */
@@ -29,8 +28,8 @@ export class StageLayers {
   readonly #layers: readonly Layer[];
   readonly #weights: readonly (readonly LayerVariable[])[];
 
-  /** @param random what the stage's random layers draw from; without it they draw as tfjs does */
-  constructor(spec: StageSpec, random?: RandomContext) {
+  /** @param adapt gets each rebuilt layer with its position among the model's layers */
+  constructor(spec: StageSpec, adapt: (layer: Layer, index: number) => void = () => {}) {
     this.#spec = spec;
     this.#layers = spec.layers.map(({ index, name, className, config, buildShapes }) => {
       try {
@@ -39,7 +38,7 @@ export class StageLayers {
           layer,
           buildShapes.map(shape => [...shape]),
         );
-        if (random !== undefined) useCounterRandom(layer, String(index), random);
+        adapt(layer, index);
         return layer;
       } catch (error) {
         throw new LayerFailure(name, error);

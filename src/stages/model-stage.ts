@@ -13,6 +13,7 @@ import type { EdgeValues, StageSpec } from '../protocol/stage-spec.js';
 import { disposeTape, recordTape } from '../tfjs/internals.js';
 import type { SlotView } from '../transport/index.js';
 import { backwardInput } from './backward.js';
+import type { DeferredBatchNorm } from './deferred-batch-norm.js';
 import type { EngineMode, StageEngine, StepInfo } from './engine.js';
 import type { OutputFunctions } from './functions.js';
 import type { StageLayers, Value } from './layers.js';
@@ -30,6 +31,7 @@ export interface ModelStageParts {
   readonly optimizer: StageOptimizer;
   readonly backend: Backend;
   readonly random: RandomContext;
+  readonly batchNorm: DeferredBatchNorm | undefined;
   readonly sumsLayout: SumsLayout;
 }
 
@@ -121,7 +123,7 @@ export class ModelStage implements StageEngine {
     const state = this.#stateOf(microBatch);
     const { training } = this.#mode;
     const taped = training && this.#needsBackward && !this.#mode.recomputed.has(microBatch);
-    this.#beginRandom(microBatch);
+    this.#beginForward(microBatch, true);
     const losses = taped ? this.#record(state) : this.#runUntaped(state, training);
     this.#report(state, losses, microBatch);
     if (this.#emitCount > 0) return;
@@ -135,7 +137,7 @@ export class ModelStage implements StageEngine {
     const untouched = this.#parts.layers
       .nonTrainable()
       .map(variable => ({ variable, before: tf.clone(variable as tf.Tensor) }));
-    this.#beginRandom(microBatch);
+    this.#beginForward(microBatch, false);
     const losses = this.#record(state);
     tf.dispose([...losses.values()]);
     state.disposeOutputs();
@@ -146,12 +148,13 @@ export class ModelStage implements StageEngine {
     }
   }
 
-  /** Both forward passes of a micro-batch draw the same numbers. */
-  #beginRandom(microBatch: number): void {
+  /** Both forward passes of a micro-batch draw the same numbers, and only the first one counts for running statistics. */
+  #beginForward(microBatch: number, counts: boolean): void {
     const { number, microBatchRows } = this.#info;
     let firstSample = 0;
     for (let earlier = 0; earlier < microBatch; earlier++) firstSample += microBatchRows[earlier]!;
     this.#parts.random.begin(number, firstSample);
+    this.#parts.batchNorm?.begin(counts);
   }
 
   #record(state: MicroBatch): Map<number, tf.Scalar> {
@@ -324,6 +327,7 @@ export class ModelStage implements StageEngine {
     }
     this.#parts.optimizer.apply(this.#gradients.ofEntries, this.#info.learningRate);
     this.#gradients.setLocalCopies();
+    this.#parts.batchNorm?.commit();
     this.#clearGradients();
   }
 
@@ -361,6 +365,7 @@ export class ModelStage implements StageEngine {
     for (const state of this.#microBatches.values()) state.drop();
     this.#microBatches.clear();
     this.#clearGradients();
+    this.#parts.batchNorm?.reset();
     this.#sums.reset();
   }
 

@@ -58,7 +58,7 @@ class StageWorker {
     for (const session of this.#sessions.values()) session.close();
     this.#sessions.clear();
     this.#stages?.dispose();
-    this.#stages = await BuiltStages.build(this.backend, specs, compile, this.#init.seed);
+    this.#stages = await BuiltStages.build(this.backend, specs, compile, this.#init);
   }
 
   openSession(...[spec]: Parameters<WorkerApi['openSession']>): void {

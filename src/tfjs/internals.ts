@@ -79,6 +79,18 @@ export function recordTape<T>(run: () => T): { result: T; tape: TapeNode[] } {
   }
 }
 
+/** Runs `run` without recording it. */
+export function withoutTape<T>(run: () => T): T {
+  const state = engineState();
+  const { gradientDepth } = state;
+  state.gradientDepth = 0;
+  try {
+    return run();
+  } finally {
+    state.gradientDepth = gradientDepth;
+  }
+}
+
 /** Disposes what the tape kept for the backward pass. */
 export function disposeTape(tape: readonly TapeNode[]): void {
   for (const node of tape) for (const tensor of node.saved) tensor.dispose();
@@ -195,6 +207,23 @@ export function buildLayer(layer: Layer, shapes: readonly tf.Shape[]): void {
   if (layer.built) return;
   layer.build(shapes.length === 1 ? (shapes[0] as tf.Shape) : [...shapes]);
   layer.built = true;
+}
+
+export interface BatchNormParts {
+  readonly axis: number;
+  readonly momentum: number;
+  readonly movingMean: LayerVariable;
+  readonly movingVariance: LayerVariable;
+}
+
+/** The inside of a batch normalization that is built; `undefined` for any other layer. */
+export function batchNormParts(layer: Layer): BatchNormParts | undefined {
+  if (layer.getClassName() !== 'BatchNormalization') return undefined;
+  const parts = layer as unknown as BatchNormParts;
+  for (const member of ['axis', 'momentum', 'movingMean', 'movingVariance'] as const) {
+    required(parts[member], `BatchNormalization.${member}`);
+  }
+  return parts;
 }
 
 export function supportsMasking(layer: Layer): boolean {

@@ -95,7 +95,13 @@ async function runOnce(schedule: ReturnType<typeof generateSchedule>): Promise<S
   });
   model.compile({ optimizer: 'sgd', loss: 'meanSquaredError' });
   const cut = cutModel(readGraph(model), [readGraph(model).nodes.length - 1]);
-  const pool = await WorkerPool.start({ workerCount: 2, backend: 'null', setup: [], seed: 0 });
+  const pool = await WorkerPool.start({
+    workerCount: 2,
+    backend: 'null',
+    setup: [],
+    seed: 0,
+    batchNorm: 'exact',
+  });
   try {
     const header = { dtype: 'float32', shape: [2] } as const;
     const session = await DriverSession.open(

@@ -49,14 +49,15 @@ export function countMicroBatches(
       throw new ConfigurationError(
         'batchNorm',
         `Option 'batchNorm' is 'exact', but with microBatches ${asked} the layer '${normalised}' sees only a part of each ` +
-          "mini-batch. Use microBatches 1, or batchNorm 'micro-batch'.",
+          "mini-batch. Use microBatches 1, or batchNorm 'micro-batch' or 'deferred'.",
       );
     }
-    if (asked === 'auto' && options.batchNorm !== 'micro-batch') return { microBatchCount: 1, warnings: [] };
+    const accepted = options.batchNorm === 'micro-batch' || options.batchNorm === 'deferred';
+    if (asked === 'auto' && !accepted) return { microBatchCount: 1, warnings: [] };
     if (several && options.batchNorm === 'auto') {
       const message =
         `Layer '${normalised}' normalises each of the ${asked} micro-batches by itself, as GPipe does, so the numbers differ ` +
-        "from those of plain fit(). Say batchNorm: 'micro-batch' to accept this, or microBatches: 1 to avoid it.";
+        "from those of plain fit(). Say batchNorm: 'micro-batch' or 'deferred' to accept this, or microBatches: 1 to avoid it.";
       return { microBatchCount: asked, warnings: [{ code: 'BATCH_NORM_MICRO_BATCH', message }] };
     }
   }

@@ -226,8 +226,12 @@ export class Runtime {
   }
 }
 
-function startPool({ backend, setup, seed }: RuntimeParts, workerCount: number): Promise<WorkerPool> {
-  return WorkerPool.start({ workerCount, backend, setup, seed });
+function startPool(
+  { backend, setup, seed, options }: RuntimeParts,
+  workerCount: number,
+): Promise<WorkerPool> {
+  const batchNorm = options.batchNorm === 'auto' ? 'micro-batch' : options.batchNorm;
+  return WorkerPool.start({ workerCount, backend, setup, seed, batchNorm });
 }
 
 type CompiledIdentity = readonly unknown[];

@@ -11,7 +11,7 @@ import * as Comlink from 'comlink';
 import { Piscina } from 'piscina';
 import { StageError } from '../../errors.js';
 import { AbortReason } from '../../protocol/control.js';
-import type { BackendName } from '../../protocol/stage-spec.js';
+import type { BackendName, BatchNormMode } from '../../protocol/stage-spec.js';
 import type { Reply, WorkerApi, WorkerInfo } from '../../protocol/worker-api.js';
 import { AbortedError, ControlBlock } from '../../transport/index.js';
 
@@ -23,6 +23,7 @@ export interface PoolOptions {
   /** Modules that every worker imports first, as URLs or absolute paths. */
   readonly setup: readonly string[];
   readonly seed: number;
+  readonly batchNorm: BatchNormMode;
 }
 
 /** The methods of `WorkerApi` with their replies unwrapped: values or thrown `StageError`s. */
@@ -52,7 +53,7 @@ export class WorkerPool {
   }
 
   /** Starts all workers in parallel; resolves when each has its backend loaded. */
-  static async start({ workerCount, backend, setup, seed }: PoolOptions): Promise<WorkerPool> {
+  static async start({ workerCount, ...init }: PoolOptions): Promise<WorkerPool> {
     const control = ControlBlock.create(workerCount);
     const piscina = new Piscina({
       filename: WORKER_FILE,
@@ -69,7 +70,7 @@ export class WorkerPool {
     try {
       const infos = await Promise.all(
         workers.map((worker, index) =>
-          worker.calls.init({ worker: index, backend, control: control.buffer, setup, seed }),
+          worker.calls.init({ worker: index, control: control.buffer, ...init }),
         ),
       );
       return new WorkerPool(piscina, control, workers, infos);
