@@ -84,6 +84,8 @@ async function loadEngine(backend) {
 }
 
 if (process.argv[1] === OWN_PATH) {
+  // Whoever started it is gone: nobody will read the result.
+  process.on('disconnect', () => process.exit());
   process.send(await measure(JSON.parse(process.argv[2])));
   process.disconnect();
 }

@@ -43,7 +43,7 @@ const OPEN_AXIS = 16;
 const TOLERANCE = 1e-3;
 
 export function probeCoupling(graph: ModelGraph): SampleCoupling {
-  const layers = graph.layers.filter(({ layer }) => hasPart(layer, part => !isKnown(part)));
+  const layers = graph.layers.filter(({ layer }) => hasPart(layer, part => !isOfTfjs(part)));
   const probes = layers.length === 0 ? [] : probeLayers(graph, layers);
   const losses = probeLosses(graph);
   return {
@@ -53,7 +53,8 @@ export function probeCoupling(graph: ModelGraph): SampleCoupling {
   };
 }
 
-function isKnown(layer: Layer): boolean {
+/** Whether a layer, inner layers aside, is one of tfjs's own. */
+export function isOfTfjs(layer: Layer): boolean {
   return SAMPLE_WISE.has(layer.getClassName()) || isBatchNorm(layer);
 }
 

@@ -20,7 +20,8 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { MillraceError } from '../errors.js';
-import { collectTensors, type TapeNode } from '../tfjs/internals.js';
+import { collectTensors, type TapeNode, tapeLabel } from '../tfjs/internals.js';
+import { LayerFailure } from './engine.js';
 
 interface DeferredNode {
   readonly thunks: readonly {
@@ -53,9 +54,15 @@ export function backwardInput(request: BackwardRequest): BackwardResult {
   const route = findRoute(request);
   const gradients = new GradientMap(request.seeds);
   const deferred: DeferredNode[] = [];
-  for (const node of route.sampleNodes) {
-    const kept = walkNode(node, gradients, route, id => route.sampleSide.has(id));
-    if (kept !== undefined) deferred.push(kept);
+  try {
+    for (const node of route.sampleNodes) {
+      const kept = walkNode(node, gradients, route, id => route.sampleSide.has(id));
+      if (kept !== undefined) deferred.push(kept);
+    }
+  } catch (error) {
+    for (const { owned } of deferred) tf.dispose([...owned]);
+    gradients.disposeAll();
+    throw error;
   }
   const inputGradients = request.inputs.map(input => gradients.take(input.id));
   return {
@@ -89,7 +96,7 @@ export class DeferredWeightGradients {
     const gradients = this.#gradients;
     for (const { thunks } of this.#nodes) {
       for (const { input, gradient, node } of thunks) {
-        gradients.add(input.id, callThunk(node, input, gradient));
+        gradients.add(input.id, callDeferred(node, input, gradient));
       }
     }
     this.#disposeNodes();
@@ -190,6 +197,27 @@ function walkNode(
 ): DeferredNode | undefined {
   const outputGradients = node.outputs.map(output => gradients.take(output.id) ?? null);
   if (outputGradients.every(gradient => gradient === null)) return undefined;
+  try {
+    return walkGradients(node, outputGradients, gradients, route, isImmediate);
+  } catch (error) {
+    tf.dispose(outputGradients.filter(gradient => gradient !== null));
+    throw located(node, error);
+  }
+}
+
+/** Says which layer a node belongs to. */
+function located(node: TapeNode, error: unknown): unknown {
+  const layer = tapeLabel(node);
+  return layer === undefined || error instanceof LayerFailure ? error : new LayerFailure(layer, error);
+}
+
+function walkGradients(
+  node: TapeNode,
+  outputGradients: readonly (tf.Tensor | null)[],
+  gradients: GradientMap,
+  route: Route,
+  isImmediate: (id: number) => boolean,
+): DeferredNode | undefined {
   if (node.gradient === undefined) {
     throw new MillraceError(
       'MILLRACE_NO_GRADIENT',
@@ -226,6 +254,14 @@ function walkNode(
   if (thunks.length > 0) return { thunks, owned: leftOver };
   tf.dispose(leftOver);
   return undefined;
+}
+
+function callDeferred(node: TapeNode, input: tf.Tensor, gradient: () => tf.Tensor): tf.Tensor {
+  try {
+    return callThunk(node, input, gradient);
+  } catch (error) {
+    throw located(node, error);
+  }
 }
 
 /**

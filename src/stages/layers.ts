@@ -5,13 +5,18 @@ import { canonicalWeights } from '../model/weights.js';
 import type { NodeSpec, StageSpec, WeightRef } from '../protocol/stage-spec.js';
 import type { WeightBuffers } from '../protocol/worker-api.js';
 import {
+  batchNormParts,
   buildLayer,
+  disposeRecurrentState,
   fromRegisteredConfig,
+  innerLayers,
   isStateful,
   type Layer,
   type LayerVariable,
+  labelTape,
   regularizationLosses,
   supportsMasking,
+  tapeLength,
   variableOf,
 } from '../tfjs/internals.js';
 import { LayerFailure } from './engine.js';
@@ -47,10 +52,12 @@ export class StageLayers {
     this.#weights = this.#layers.map(canonicalWeights);
     for (const [index, { name, weights }] of spec.layers.entries()) {
       const found = this.#weights[index]!;
-      if (found.length !== weights.length) {
+      const describe = (list: readonly { shape: readonly (number | null)[]; dtype: string }[]): string =>
+        list.map(({ dtype, shape }) => `${dtype} [${shape.join(', ')}]`).join(', ') || 'none';
+      if (describe(found) !== describe(weights)) {
         throw new ModelError(
-          `Layer '${name}' has ${found.length} weights when rebuilt from its config, but ${weights.length} in the ` +
-            'model. A custom layer must return everything that its constructor needs from getConfig().',
+          `Layer '${name}' has other weights when rebuilt from its config (${describe(found)}) than in the model ` +
+            `(${describe(weights)}). A custom layer must return everything that its constructor needs from getConfig().`,
           name,
         );
       }
@@ -70,7 +77,9 @@ export class StageLayers {
     const masked = masks.some(mask => mask !== undefined);
     try {
       // As tfjs's executor does: inputs as a list, and the first input's mask for the layer.
+      const recorded = tapeLength();
       const result = layer.apply(tensors, masked ? { training, mask: masks[0] } : { training });
+      labelTape(recorded, layer.name);
       const outputs = (Array.isArray(result) ? result : [result]) as tf.Tensor[];
       const computed = supportsMasking(layer) ? layer.computeMask(tensors, masks) : undefined;
       const mask = (Array.isArray(computed) ? computed[0] : computed) ?? undefined;
@@ -92,6 +101,15 @@ export class StageLayers {
 
   variable({ layer, weight }: Pick<WeightRef, 'layer' | 'weight'>): tf.Variable {
     return variableOf(this.#weights[layer]![weight]!);
+  }
+
+  /**
+   * Non-trainable weights of users' own layers, which may have been assigned anything, a view of their input included. tfjs's
+   * own, running statistics all of them, are always computed.
+   */
+  foreignState(): tf.Variable[] {
+    const ofBatchNorms = new Set(this.#layers.flatMap(batchNormVariables));
+    return this.nonTrainable().filter(variable => !ofBatchNorms.has(variable));
   }
 
   /** Weights that training changes outside the optimizer, such as a batch norm's running statistics. */
@@ -125,5 +143,17 @@ export class StageLayers {
 
   dispose(): void {
     for (const weights of this.#weights) for (const weight of weights) weight.dispose();
+    for (const layer of this.#layers) disposeStates(layer);
   }
+}
+
+function disposeStates(layer: Layer): void {
+  disposeRecurrentState(layer);
+  for (const inner of innerLayers(layer)) disposeStates(inner);
+}
+
+function batchNormVariables(layer: Layer): tf.Variable[] {
+  const parts = batchNormParts(layer);
+  const own = parts === undefined ? [] : [parts.movingMean, parts.movingVariance].map(variableOf);
+  return [...own, ...innerLayers(layer).flatMap(batchNormVariables)];
 }

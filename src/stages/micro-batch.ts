@@ -24,9 +24,16 @@ export class MicroBatch {
   tape: readonly TapeNode[] = [];
   lossIds: readonly number[] = [];
   deferred: DeferredWeightGradients | undefined;
+  /** Non-trainable weights as the forward pass met them, where it will run again. */
+  stateBefore: readonly { readonly variable: tf.Variable; readonly value: tf.Tensor }[] = [];
   /** Forward messages sent so far. */
   emitted = 0;
   readonly #outputs = new Map<number, { readonly value: Value; readonly tensorId: number }>();
+
+  /** Elements of the largest received tensor: what may alias a slot is no larger. */
+  get largestReceived(): number {
+    return this.received.reduce((largest, { size }) => Math.max(largest, size), 0);
+  }
 
   setOutput(id: number, tensor: tf.Tensor, mask: tf.Tensor | undefined): void {
     this.#outputs.set(id, { value: { tensor, mask }, tensorId: tensor.id });
@@ -60,5 +67,6 @@ export class MicroBatch {
     disposeTape(this.tape);
     this.disposeOutputs();
     tf.dispose([...this.inputGradients.values(), ...this.received]);
+    tf.dispose(this.stateBefore.map(({ value }) => value));
   }
 }

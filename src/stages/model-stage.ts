@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
 import type { ExchangePass, MicroBatchPass, Peer } from '../protocol/action.js';
 import type { EdgeValues, StageSpec } from '../protocol/stage-spec.js';
-import { disposeTape, recordTape } from '../tfjs/internals.js';
+import { recordTape } from '../tfjs/internals.js';
 import type { SlotView } from '../transport/index.js';
 import { backwardInput } from './backward.js';
 import type { DeferredBatchNorm } from './deferred-batch-norm.js';
@@ -21,6 +21,8 @@ import { readTensors, writeTensors } from './messages.js';
 import { MicroBatch } from './micro-batch.js';
 import type { StageOptimizer } from './optimizer.js';
 import type { RandomContext } from './random/index.js';
+import { slotFreeCopy } from './slot-free-copy.js';
+import { StageStep } from './stage-step.js';
 import { type SumsLayout, SumsRecorder } from './sums.js';
 import { WeightGradients } from './weight-gradients.js';
 
@@ -40,7 +42,6 @@ export class ModelStage implements StageEngine {
   readonly #parts: ModelStageParts;
   readonly #mode: EngineMode;
   readonly #sums: SumsRecorder;
-  readonly #regularized: boolean;
   /** Whether anything here or before this stage learns; if not, there is no tape and no backward pass. */
   readonly #needsBackward: boolean;
   /** Values that other stages, the driver or the metrics read. */
@@ -49,10 +50,8 @@ export class ModelStage implements StageEngine {
   readonly #emitCount: number;
   readonly #microBatches = new Map<number, MicroBatch>();
   readonly #gradients: WeightGradients;
-  /** Whether this mini-batch's gradients have their penalties and local copies. */
-  #gradientsComplete = false;
-  /** Squared norm of the gradients of all stages, as far as it has been added up or received. */
-  #squaredNorm: number | undefined;
+  readonly #foreignState: readonly tf.Variable[];
+  readonly #step: StageStep;
   #info: StepInfo = { number: 0, learningRate: 0, rows: 0, microBatchRows: [] };
 
   constructor(parts: ModelStageParts, mode: EngineMode) {
@@ -61,8 +60,14 @@ export class ModelStage implements StageEngine {
     this.#parts = parts;
     this.#mode = mode;
     this.#gradients = new WeightGradients(spec, layers, parts.backend);
+    this.#foreignState = layers.foreignState();
     this.#sums = new SumsRecorder(sumsLayout, functions);
-    this.#regularized = layers.regularized;
+    this.#step = new StageStep({
+      ...parts,
+      gradients: this.#gradients,
+      sums: this.#sums,
+      clipNorm: mode.clipNorm,
+    });
     this.#needsBackward =
       this.#gradients.variables.length > 0 || spec.incoming.some(edge => edge.gradientValues.length > 0);
     this.#leaving = [
@@ -121,31 +126,56 @@ export class ModelStage implements StageEngine {
 
   forward(microBatch: number): void {
     const state = this.#stateOf(microBatch);
-    const { training } = this.#mode;
-    const taped = training && this.#needsBackward && !this.#mode.recomputed.has(microBatch);
+    const { training, recomputed } = this.#mode;
+    const repeated = recomputed.has(microBatch);
+    const taped = training && this.#needsBackward && !repeated;
+    if (repeated) state.stateBefore = this.#snapshotState();
     this.#beginForward(microBatch, true);
-    const losses = taped ? this.#record(state) : this.#runUntaped(state, training);
+    const losses = this.#keepingStateOffSlots(state, () =>
+      taped ? this.#record(state) : this.#runUntaped(state, training),
+    );
     this.#report(state, losses, microBatch);
     if (this.#emitCount > 0) return;
     if (training) state.disposeOutputs();
     else this.#finish(state, microBatch);
   }
 
+  /** Runs forward again for the tape, from the non-trainable weights that the first pass met, and changes none of them. */
   recompute(microBatch: number): void {
     if (!this.#needsBackward) return;
     const state = this.#stateOf(microBatch);
-    const untouched = this.#parts.layers
-      .nonTrainable()
-      .map(variable => ({ variable, before: tf.clone(variable as tf.Tensor) }));
-    this.#beginForward(microBatch, false);
-    const losses = this.#record(state);
-    tf.dispose([...losses.values()]);
-    state.disposeOutputs();
-    // The first forward has committed running statistics already; the second one must not.
-    for (const { variable, before } of untouched) {
-      variable.assign(before);
-      before.dispose();
+    const present = this.#snapshotState();
+    try {
+      for (const { variable, value } of state.stateBefore) variable.assign(value);
+      this.#beginForward(microBatch, false);
+      const losses = this.#record(state);
+      tf.dispose([...losses.values()]);
+      state.disposeOutputs();
+    } finally {
+      for (const { variable, value } of present) variable.assign(value);
+      tf.dispose(present.map(({ value }) => value));
     }
+  }
+
+  #snapshotState(): { readonly variable: tf.Variable; readonly value: tf.Tensor }[] {
+    return this.#parts.layers
+      .nonTrainable()
+      .map(variable => ({ variable, value: tf.clone(variable as tf.Tensor) }));
+  }
+
+  /** A layer of the user's own may have kept a view of its input, which lies in a slot that is released soon. */
+  #keepingStateOffSlots<T>(state: MicroBatch, forward: () => T): T {
+    const { backend } = this.#parts;
+    if (!backend.aliasesSlots || !this.#mode.training) return forward();
+    const before = this.#foreignState.map(variable => variable.dataId);
+    const result = forward();
+    for (const [index, variable] of this.#foreignState.entries()) {
+      if (variable.dataId === before[index]) continue;
+      const copy = slotFreeCopy(backend, tf.clone(variable as tf.Tensor), state.largestReceived);
+      variable.assign(copy);
+      copy.dispose();
+    }
+    return result;
   }
 
   /** Both forward passes of a micro-batch draw the same numbers, and only the first one counts for running statistics. */
@@ -188,8 +218,9 @@ export class ModelStage implements StageEngine {
       if (fed === undefined) continue;
       const loss = functions[output]!.loss(fed.target, values.get(value)!.tensor);
       const weighted = fed.weight === undefined ? loss : tf.mul(loss, fed.weight);
-      losses.set(output, tf.keep(tf.mean(weighted)));
+      losses.set(output, tf.mean(weighted));
     }
+    for (const loss of losses.values()) tf.keep(loss);
     return losses;
   }
 
@@ -279,7 +310,7 @@ export class ModelStage implements StageEngine {
   backwardWeight(microBatches: readonly number[]): void {
     for (const microBatch of microBatches) {
       const state = this.#stateOf(microBatch);
-      const largest = Math.max(0, ...state.received.map(tensor => tensor.size));
+      const largest = state.largestReceived;
       for (const [index, gradient] of (state.deferred?.compute() ?? []).entries()) {
         if (gradient !== undefined) this.#gradients.add(index, gradient, largest);
       }
@@ -288,73 +319,16 @@ export class ModelStage implements StageEngine {
   }
 
   emitExchange(pass: ExchangePass, peer: number, slot: SlotView): void {
-    if (pass !== 'tied-weight') this.#completeGradients();
-    const write = (tensors: readonly (tf.Tensor | undefined)[]): void =>
-      writeTensors(this.#parts.backend, slot, tensors);
-    if (pass === 'tied-weight') write(this.#gradients.lentWeights(peer));
-    else if (pass === 'tied-gradient') write(this.#gradients.ofCopies(peer));
-    else {
-      const own = pass === 'partial-norm' ? this.#gradients.squaredNorm() : this.#totalSquaredNorm();
-      tf.tidy(() => write([tf.scalar(own)]));
-    }
+    this.#step.emit(pass, peer, slot);
   }
 
   acceptExchange(pass: ExchangePass, peer: number, slot: SlotView, release: () => void): void {
-    const tensors = readTensors(this.#parts.backend, slot);
-    if (pass === 'tied-gradient') this.#gradients.addFromCopies(peer, tensors);
-    else if (pass === 'tied-weight') this.#gradients.setCopies(peer, tensors);
-    else {
-      const received = tensors[0]!.dataSync()[0]!;
-      this.#squaredNorm = pass === 'total-norm' ? received : this.#totalSquaredNorm() + received;
-    }
-    tf.dispose(tensors.filter(tensor => tensor !== undefined));
+    this.#step.accept(pass, peer, slot);
     release();
   }
 
-  /** In the stage that adds up, or the only one, it begins with its own share. */
-  #totalSquaredNorm(): number {
-    this.#completeGradients();
-    this.#squaredNorm ??= this.#gradients.squaredNorm();
-    return this.#squaredNorm;
-  }
-
   step(): void {
-    this.#completeGradients();
-    const { clipNorm } = this.#mode;
-    if (clipNorm !== undefined) {
-      const norm = Math.sqrt(this.#totalSquaredNorm());
-      if (norm > clipNorm) this.#gradients.scale(clipNorm / norm);
-    }
-    this.#parts.optimizer.apply(this.#gradients.ofEntries, this.#info.learningRate);
-    this.#gradients.setLocalCopies();
-    this.#parts.batchNorm?.commit();
-    this.#clearGradients();
-  }
-
-  #completeGradients(): void {
-    if (this.#gradientsComplete) return;
-    this.#gradientsComplete = true;
-    this.#addPenalties();
-    this.#gradients.gatherLocalCopies();
-  }
-
-  /** Weight regularizers count once a mini-batch; their gradient joins the sums just before the step. */
-  #addPenalties(): void {
-    if (!this.#regularized) return;
-    const { result: penalty, tape } = recordTape(() => tf.keep(this.#parts.layers.penalty()!));
-    const { deferred } = backwardInput({
-      tape,
-      samples: [],
-      inputs: [],
-      variables: this.#gradients.variables,
-      seeds: new Map([[penalty.id, tf.scalar(1)]]),
-    });
-    for (const [index, gradient] of deferred.compute().entries()) {
-      if (gradient !== undefined) this.#gradients.add(index, gradient, 0);
-    }
-    disposeTape(tape);
-    this.#sums.addPenalty(penalty.dataSync()[0]!);
-    penalty.dispose();
+    this.#step.run(this.#info.learningRate);
   }
 
   end(sums: Float64Array): void {
@@ -364,19 +338,12 @@ export class ModelStage implements StageEngine {
   abandon(): void {
     for (const state of this.#microBatches.values()) state.drop();
     this.#microBatches.clear();
-    this.#clearGradients();
-    this.#parts.batchNorm?.reset();
+    this.#step.abandon();
     this.#sums.reset();
   }
 
   dispose(): void {
     this.abandon();
-  }
-
-  #clearGradients(): void {
-    this.#gradients.clear();
-    this.#gradientsComplete = false;
-    this.#squaredNorm = undefined;
   }
 
   #stateOf(microBatch: number): MicroBatch {

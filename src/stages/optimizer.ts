@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { CompileSpec } from '../protocol/stage-spec.js';
 import type { OptimizerState } from '../protocol/worker-api.js';
-import { fromRegisteredConfig, setLearningRate } from '../tfjs/internals.js';
+import { disposeOptimizer, fromRegisteredConfig, setLearningRate } from '../tfjs/internals.js';
 
 interface NamedTensor {
   readonly name: string;
@@ -74,6 +74,6 @@ export class StageOptimizer {
   }
 
   dispose(): void {
-    this.#optimizer.dispose();
+    disposeOptimizer(this.#optimizer);
   }
 }

@@ -18,7 +18,7 @@ import {
   Waiter,
 } from '../transport/index.js';
 import type { EngineMode, StageEngine } from './engine.js';
-import { Interpreter } from './interpreter.js';
+import { ActionFailure, Interpreter } from './interpreter.js';
 
 /** How long a worker without work sleeps before it looks for control calls. Short: weight reads wait for it. */
 const SERVICE_SLICE_MS = 2;
@@ -69,7 +69,13 @@ export class WorkerSession {
     try {
       while (await this.#servicePoint(step)) {
         this.#interpreter.run(board.describe(step), board.times(step, this.#worker));
-        for (const [stage, engine] of this.#engines) engine.end(board.sums(step, stage));
+        for (const [stage, engine] of this.#engines) {
+          try {
+            engine.end(board.sums(step, stage));
+          } catch (cause) {
+            throw new ActionFailure({ kind: 'step', stage }, board.describe(step).number, cause);
+          }
+        }
         this.#control.beat(this.#worker);
         board.complete(this.#worker, step);
         this.#control.ring();

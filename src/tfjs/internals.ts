@@ -91,6 +91,23 @@ export function withoutTape<T>(run: () => T): T {
   }
 }
 
+const tapeLabels = new WeakMap<TapeNode, string>();
+
+/** Length of the tape that is being recorded; 0 where none is. */
+export function tapeLength(): number {
+  return engineState().activeTape?.length ?? 0;
+}
+
+/** Notes what the nodes recorded since `start` belong to, so that an error in their gradients can say it. */
+export function labelTape(start: number, label: string): void {
+  const tape = engineState().activeTape ?? [];
+  for (let index = start; index < tape.length; index++) tapeLabels.set(tape[index]!, label);
+}
+
+export function tapeLabel(node: TapeNode): string | undefined {
+  return tapeLabels.get(node);
+}
+
 /** Disposes what the tape kept for the backward pass. */
 export function disposeTape(tape: readonly TapeNode[]): void {
   for (const node of tape) for (const tensor of node.saved) tensor.dispose();
@@ -153,16 +170,25 @@ interface LayerParts {
   _nonTrainableWeights?: readonly LayerVariable[];
 }
 
-/** The layers that a container, wrapper or recurrent layer is made of, in a fixed order. */
+/**
+ * The layers that a container, wrapper or recurrent layer is made of, in a fixed order. A layer of the user's own may hold
+ * others in any of its properties, by themselves or in lists.
+ */
 export function innerLayers(layer: Layer): readonly Layer[] {
   const parts = layer as unknown as LayerParts;
-  if (Array.isArray(parts.layers)) return parts.layers;
-  if (parts.forwardLayer !== undefined && parts.backwardLayer !== undefined) {
-    return [parts.forwardLayer, parts.backwardLayer];
-  }
-  if (Array.isArray(parts.cells)) return parts.cells;
-  const inner = parts.layer ?? parts.cell;
-  return inner === undefined || inner === null ? [] : [inner];
+  if (layer instanceof tf.LayersModel) return parts.layers ?? [];
+  const { forwardLayer, backwardLayer, cells, layer: wrapped, cell } = parts;
+  const known = [forwardLayer, backwardLayer, ...listOf(cells), wrapped, cell].filter(isLayer);
+  if (known.length > 0) return [...new Set(known)];
+  return [...new Set(Object.values(layer).flatMap(listOf).filter(isLayer))];
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [value];
+}
+
+function isLayer(value: unknown): value is Layer {
+  return value instanceof tf.layers.Layer;
 }
 
 /** The weights that a layer itself holds, whatever its `trainable` flag says. */
@@ -232,6 +258,24 @@ export function supportsMasking(layer: Layer): boolean {
 
 export function isStateful(layer: Layer): boolean {
   return (layer as unknown as { stateful?: boolean }).stateful === true;
+}
+
+interface RecurrentParts {
+  states_?: tf.Tensor[] | null;
+  keptStates?: tf.Tensor[][];
+  dropoutMask?: tf.Tensor | tf.Tensor[] | null;
+  recurrentDropoutMask?: tf.Tensor | tf.Tensor[] | null;
+}
+
+/** Disposes what a recurrent layer or cell keeps between calls: states, and dropout masks until the next call. */
+export function disposeRecurrentState(layer: Layer): void {
+  const parts = layer as unknown as RecurrentParts;
+  const { states_, keptStates, dropoutMask, recurrentDropoutMask } = parts;
+  tf.dispose([states_ ?? [], keptStates ?? [], dropoutMask ?? [], recurrentDropoutMask ?? []]);
+  if (states_ !== undefined) parts.states_ = null;
+  if (keptStates !== undefined) parts.keptStates = [];
+  if (dropoutMask !== undefined) parts.dropoutMask = null;
+  if (recurrentDropoutMask !== undefined) parts.recurrentDropoutMask = null;
 }
 
 // ---------------------------------------------------------------- registered classes
@@ -344,8 +388,16 @@ export function baseCallbackClass(): abstract new () => unknown {
 // ---------------------------------------------------------------- optimizers
 
 interface OptimizerParts {
+  /** The scalar that SGD and momentum keep of their rate. */
+  c?: tf.Scalar;
   learningRate?: number;
   setLearningRate?(learningRate: number): void;
+}
+
+/** Disposes an optimizer, with the scalar that momentum's own `dispose` forgets. */
+export function disposeOptimizer(optimizer: tf.Optimizer): void {
+  optimizer.dispose();
+  (optimizer as unknown as OptimizerParts).c?.dispose();
 }
 
 export function learningRateOf(optimizer: tf.Optimizer): number {

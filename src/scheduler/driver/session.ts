@@ -2,7 +2,7 @@
  * The driver's side of a session: it lays out the arena and the step board for one mode and one size of mini-batch, opens
  * the session in all workers, and holds the driver's ends of the channels.
  */
-import { type CutModel, inferShapes, sharedWeights, stageTopology } from '../../model/index.js';
+import { type CutModel, inferShapes, maskSizes, sharedWeights, stageTopology } from '../../model/index.js';
 import type { Program } from '../../protocol/action.js';
 import type { ChannelEnds, ChannelLayout } from '../../protocol/channel.js';
 import type { Schedule } from '../../protocol/schedule.js';
@@ -188,10 +188,8 @@ function slotBytes({ from, to, pass }: ChannelEnds, cut: CutModel, geometry: Ses
   const [earlier, later] = pass === 'forward' ? [from, to] : [to, from];
   const { values, gradientValues } = cut.edges.find(edge => edge.from === earlier && edge.to === later)!;
   if (pass === 'backward') return messageBytes(gradientValues.map(float));
-  // A mask has the leading axes of its tensor, one number each at the most.
-  return messageBytes(
-    values.flatMap(id => [float(id), { dtype: 'float32', shape: shapes[id]!.slice(0, -1) }]),
-  );
+  const masks = maskSizes(graph, shapes);
+  return messageBytes(values.flatMap(id => [float(id), { dtype: 'float32', shape: [masks[id]!] }]));
 }
 
 const SCALAR: TensorHeader = { dtype: 'float32', shape: [] };

@@ -6,7 +6,7 @@
  * a worker has built; recurrent cells take a function for it. The mathematics is tfjs's own.
  */
 import * as tf from '@tensorflow/tfjs';
-import { innerLayers, type Layer } from '../../tfjs/internals.js';
+import { disposeRecurrentState, innerLayers, type Layer } from '../../tfjs/internals.js';
 import { hashPath, normal, type RandomKey, uniform } from './counter.js';
 
 /** Which samples a worker is working on; every random layer of the worker reads it. */
@@ -127,11 +127,6 @@ function replaceCall(layer: RandomLayer, id: number, randomCall: RandomCall, con
   };
 }
 
-interface MaskedCell {
-  dropoutMask?: tf.Tensor | tf.Tensor[] | null;
-  recurrentDropoutMask?: tf.Tensor | tf.Tensor[] | null;
-}
-
 /**
  * Makes a generic `tf.layers.rnn` forget its cells' masks before each call, as tfjs's LSTM, GRU and SimpleRNN do. Without
  * this the first mask would serve for ever, for other samples and outside training too.
@@ -140,11 +135,7 @@ function renewMasks(layer: Layer): void {
   const call = layer.call.bind(layer);
   const cells = (outer: Layer): Layer[] => innerLayers(outer).flatMap(inner => [inner, ...cells(inner)]);
   layer.call = (inputs, kwargs) => {
-    for (const cell of cells(layer) as unknown as MaskedCell[]) {
-      tf.dispose([cell.dropoutMask ?? [], cell.recurrentDropoutMask ?? []]);
-      cell.dropoutMask = null;
-      cell.recurrentDropoutMask = null;
-    }
+    for (const cell of cells(layer)) disposeRecurrentState(cell);
     return call(inputs, kwargs);
   };
 }

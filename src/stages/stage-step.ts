@@ -1,0 +1,124 @@
+/**
+ * The end of a mini-batch in one stage: penalties, what is exchanged with other stages, clipping, the optimizer's step.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type { Backend } from '../backends/index.js';
+import type { ExchangePass } from '../protocol/action.js';
+import { disposeTape, recordTape } from '../tfjs/internals.js';
+import type { SlotView } from '../transport/index.js';
+import { backwardInput } from './backward.js';
+import type { DeferredBatchNorm } from './deferred-batch-norm.js';
+import type { StageLayers } from './layers.js';
+import { readTensors, writeTensors } from './messages.js';
+import type { StageOptimizer } from './optimizer.js';
+import type { SumsRecorder } from './sums.js';
+import type { WeightGradients } from './weight-gradients.js';
+
+export interface StageStepParts {
+  readonly layers: StageLayers;
+  readonly gradients: WeightGradients;
+  readonly optimizer: StageOptimizer;
+  readonly batchNorm: DeferredBatchNorm | undefined;
+  readonly backend: Backend;
+  readonly sums: SumsRecorder;
+  /** Largest L2 norm of the gradients of all stages together. */
+  readonly clipNorm: number | undefined;
+}
+
+export class StageStep {
+  readonly #parts: StageStepParts;
+  readonly #regularized: boolean;
+  /** Whether this mini-batch's gradients have their penalties and local copies. */
+  #isComplete = false;
+  /** Squared norm of the gradients of all stages, as far as it has been added up or received. */
+  #squaredNorm: number | undefined;
+
+  constructor(parts: StageStepParts) {
+    this.#parts = parts;
+    this.#regularized = parts.layers.regularized;
+  }
+
+  /** Writes what the stage owes to `peer`; its own last W is done by then. */
+  emit(pass: ExchangePass, peer: number, slot: SlotView): void {
+    const { backend, gradients } = this.#parts;
+    if (pass !== 'tied-weight') this.#complete();
+    const write = (tensors: readonly (tf.Tensor | undefined)[]): void => writeTensors(backend, slot, tensors);
+    if (pass === 'tied-weight') write(gradients.lentWeights(peer));
+    else if (pass === 'tied-gradient') write(gradients.ofCopies(peer));
+    else {
+      const own = pass === 'partial-norm' ? gradients.squaredNorm() : this.#totalSquaredNorm();
+      tf.tidy(() => write([tf.scalar(own)]));
+    }
+  }
+
+  /** Takes what `peer` owes. Nothing of it reads the slot afterwards. */
+  accept(pass: ExchangePass, peer: number, slot: SlotView): void {
+    const { backend, gradients } = this.#parts;
+    const tensors = readTensors(backend, slot);
+    if (pass === 'tied-gradient') gradients.addFromCopies(peer, tensors);
+    else if (pass === 'tied-weight') gradients.setCopies(peer, tensors);
+    else {
+      const received = tensors[0]!.dataSync()[0]!;
+      this.#squaredNorm = pass === 'total-norm' ? received : this.#totalSquaredNorm() + received;
+    }
+    tf.dispose(tensors.filter(tensor => tensor !== undefined));
+  }
+
+  run(learningRate: number): void {
+    const { gradients, optimizer, batchNorm, clipNorm } = this.#parts;
+    this.#complete();
+    if (clipNorm !== undefined) {
+      const norm = Math.sqrt(this.#totalSquaredNorm());
+      if (norm > clipNorm) gradients.scale(clipNorm / norm);
+    }
+    optimizer.apply(gradients.ofEntries, learningRate);
+    gradients.setLocalCopies();
+    batchNorm?.commit();
+    this.#clear();
+  }
+
+  /** Forgets a mini-batch that broke off. */
+  abandon(): void {
+    this.#parts.batchNorm?.reset();
+    this.#clear();
+  }
+
+  #clear(): void {
+    this.#parts.gradients.clear();
+    this.#isComplete = false;
+    this.#squaredNorm = undefined;
+  }
+
+  /** In the stage that adds up, or the only one, it begins with its own share. */
+  #totalSquaredNorm(): number {
+    this.#complete();
+    this.#squaredNorm ??= this.#parts.gradients.squaredNorm();
+    return this.#squaredNorm;
+  }
+
+  #complete(): void {
+    if (this.#isComplete) return;
+    this.#isComplete = true;
+    if (this.#regularized) this.#addPenalties();
+    this.#parts.gradients.gatherLocalCopies();
+  }
+
+  /** Weight regularizers count once a mini-batch; their gradient joins the sums just before the step. */
+  #addPenalties(): void {
+    const { layers, gradients, sums } = this.#parts;
+    const { result: penalty, tape } = recordTape(() => tf.keep(layers.penalty()!));
+    const { deferred } = backwardInput({
+      tape,
+      samples: [],
+      inputs: [],
+      variables: gradients.variables,
+      seeds: new Map([[penalty.id, tf.scalar(1)]]),
+    });
+    for (const [index, gradient] of deferred.compute().entries()) {
+      if (gradient !== undefined) gradients.add(index, gradient, 0);
+    }
+    disposeTape(tape);
+    sums.addPenalty(penalty.dataSync()[0]!);
+    penalty.dispose();
+  }
+}
