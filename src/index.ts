@@ -18,12 +18,25 @@ export {
 export { ModelFileError, type ModelFileProblem } from './io/errors.js';
 export { fileSystem } from './io/file-system.js';
 export type { PipelineOptions } from './options.js';
-export { type BatchArgs, PipelinedModel, pipeline } from './pipeline.js';
+export { PipelinedModel, pipeline } from './pipeline.js';
 export type { Plan, StagePlan } from './plan.js';
 export type { Action, ComputeAction } from './protocol/action.js';
 export type { Schedule } from './protocol/schedule.js';
 export { formatPlan } from './report/plan-table.js';
 export { type ProgressOptions, showProgress } from './report/progress.js';
-export type { ActionRecord, TrainerEvent } from './scheduler/driver/events.js';
-export type { FitArgs } from './scheduler/driver/fit.js';
-export type { UserTensors } from './scheduler/driver/user-data.js';
+export type { UserCallbacks } from './scheduler/driver/callbacks.js';
+export type { DatasetBatch, DatasetLike, UserDataset } from './scheduler/driver/data/dataset.js';
+export type { UserSampleWeights } from './scheduler/driver/data/sample-weights.js';
+export type { UserTensors } from './scheduler/driver/data/tensors.js';
+export type { ActionRecord, TrainerEvent, WarningEvent } from './scheduler/driver/events.js';
+export type {
+  BatchArgs,
+  EvaluateArgs,
+  EvaluateDatasetArgs,
+  FitArgs,
+  FitDatasetArgs,
+  LearningRateQuery,
+  LearningRateSchedule,
+  TrainOnBatchArgs,
+  ValidationTensors,
+} from './scheduler/driver/fit/index.js';

@@ -61,6 +61,10 @@ const OPTIONS = {
     z.union([z.string().transform(path => [path]), z.array(z.string())]).default([]),
     'the path of a module, or a list of paths',
   ],
+  lossWeights: [
+    z.union([z.array(z.number()).min(1).readonly(), z.record(z.string(), z.number())]).optional(),
+    'a list with a number for each output, or an object of numbers by output name',
+  ],
   seed: [z.int().min(0).optional(), 'a whole number of at least 0'],
   stallTimeoutMs: [z.number().positive().default(60_000), 'a positive number of milliseconds'],
 } as const satisfies Record<string, readonly [z.ZodType, string]>;
@@ -86,6 +90,8 @@ const schema = z.strictObject(
  * - `clipNorm`: gradients whose L2 norm over all weights is larger are scaled down to it before the step; a tied weight
  *   counts once.
  * - `setup`: modules that every worker imports first, for custom layers, losses and metrics.
+ * - `lossWeights`: what each output's loss counts in the total, for models with several outputs: a list, or an object by
+ *   output name in which an output that is left out counts 1. tfjs has no such weights.
  * - `seed`: of shuffling and of random layers; a random one by default.
  * - `stallTimeoutMs`: how long nothing may move before `fit` gives up.
  */

@@ -1,27 +1,41 @@
 /** The public face of a trainer: a `tf.LayersModel`'s methods over a pipeline of worker threads. */
-import { pathToFileURL } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import { Observable, Subject } from 'rxjs';
 import { chooseBackend } from './backends/index.js';
-import { ConfigurationError, StageError, StateError, TrainingAbortedError } from './errors.js';
+import { CallGate } from './call-gate.js';
+import { StateError } from './errors.js';
 import { assertCompiled, functionLocator, readGraph } from './model/index.js';
 import { type PipelineOptions, parseOptions } from './options.js';
 import { describePlan, type Plan } from './plan.js';
+import { showProgress } from './report/progress.js';
+import { checkDataset, type UserDataset } from './scheduler/driver/data/dataset.js';
+import type { UserTensors } from './scheduler/driver/data/tensors.js';
+import { labelledData, predictionData } from './scheduler/driver/data/user-data.js';
 import { evaluateSamples, predictSamples } from './scheduler/driver/evaluate.js';
-import type { TrainerEvent } from './scheduler/driver/events.js';
-import { type FitArgs, fitModel } from './scheduler/driver/fit.js';
+import type { TrainerEvent, Warn } from './scheduler/driver/events.js';
+import {
+  type BatchArgs,
+  checkArgs,
+  checkCount,
+  checkOneOf,
+  checkSignal,
+  type EvaluateArgs,
+  type EvaluateDatasetArgs,
+  evaluateDatasetOf,
+  type FitArgs,
+  type FitContext,
+  type FitDatasetArgs,
+  firstSteps,
+  fitDataset,
+  fitTensors,
+  type TrainOnBatchArgs,
+  trainOnBatch,
+} from './scheduler/driver/fit/index.js';
 import { countStages } from './scheduler/driver/plan-model.js';
 import { Runtime } from './scheduler/driver/runtime.js';
-import { settleWithin } from './scheduler/driver/settle-within.js';
 import { StopRequest } from './scheduler/driver/stop-request.js';
-import { evaluationData, predictionData, type UserTensors } from './scheduler/driver/user-data.js';
+import { importSetupModules } from './setup-modules.js';
 import { isTraining, setTraining } from './tfjs/internals.js';
-
-/** Arguments of `evaluate` and `predict`. */
-export interface BatchArgs {
-  /** Samples of a mini-batch. Default 32, as in tfjs. */
-  batchSize?: number;
-}
 
 /**
  * Cuts a compiled model into stages and starts a worker thread for each.
@@ -37,15 +51,13 @@ export async function pipeline(model: tf.LayersModel, options?: PipelineOptions)
   assertCompiled(model);
   countStages(graph, resolved, 1);
   const backend = chooseBackend(resolved.backend);
-  const setup = resolved.setup.map(moduleUrl);
-  const modules = new Map<string, Record<string, unknown>>();
-  for (const url of setup) modules.set(url, await importSetup(url));
+  const modules = await importSetupModules(resolved.setup);
   const seed = resolved.seed ?? Math.floor(Math.random() * 2 ** 32);
   const runtime = await Runtime.start({
     graph,
     options: resolved,
     backend: backend.name,
-    setup,
+    setup: [...modules.keys()],
     functions: functionLocator(modules),
     seed,
     poison: process.env['MILLRACE_POISON_SLOTS'] === '1',
@@ -63,29 +75,6 @@ export async function pipeline(model: tf.LayersModel, options?: PipelineOptions)
   );
 }
 
-function moduleUrl(module: string): string {
-  return module.startsWith('file:') ? module : pathToFileURL(module).href;
-}
-
-async function importSetup(url: string): Promise<Record<string, unknown>> {
-  try {
-    return await import(url);
-  } catch (error) {
-    throw new ConfigurationError(
-      'setup',
-      `The setup module ${url} cannot be imported: ${(error as Error).message}`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
-
-/** How long `close` waits for the call that it interrupted, once the threads are gone. */
-const CLOSE_PATIENCE_MS = 500;
-
-type State = 'idle' | 'busy' | 'closed';
-
 /** A model that trains, evaluates and predicts as a pipeline. Made by `pipeline()`. */
 export class PipelinedModel implements AsyncDisposable {
   /** The wrapped model. It has the trained weights after `fit`, and whenever a callback is called. */
@@ -98,11 +87,7 @@ export class PipelinedModel implements AsyncDisposable {
   /** Told again to whoever subscribes later, since they were known before anybody could. */
   readonly #warnings: readonly { readonly code: string; readonly message: string }[];
   readonly #steps = { count: 0 };
-  #state: State = 'idle';
-  #closing: Promise<void> | undefined;
-  #running:
-    | { readonly what: string; readonly stop: StopRequest; readonly done: Promise<unknown> }
-    | undefined;
+  readonly #gate: CallGate;
 
   /** @internal Use `pipeline()`. */
   constructor(
@@ -117,6 +102,10 @@ export class PipelinedModel implements AsyncDisposable {
     this.#runtime = runtime;
     this.#seed = seed;
     this.#warnings = warnings;
+    this.#gate = new CallGate({
+      onFailure: error => this.#events$.next({ kind: 'failure', error }),
+      recover: () => runtime.recover(),
+    });
   }
 
   /** Typed events in the order in which they happen; a subscriber first gets the warnings that planning gave. */
@@ -137,32 +126,19 @@ export class PipelinedModel implements AsyncDisposable {
    * @throws TrainingAbortedError when `args.signal` fires
    */
   async fit(x: UserTensors, y: UserTensors, args: FitArgs = {}): Promise<tf.History> {
-    const stop = new StopRequest(checkSignal(args));
-    return this.#exclusively('fit', stop, async () => {
-      if (isTraining(this.model))
-        throw new StateError('fit() was called while the model is being trained by another fit().');
-      setTraining(this.model, true);
-      try {
-        await this.#runtime.prepare();
-        return await fitModel(
-          {
-            model: this.model,
-            runtime: this.#runtime,
-            seed: this.#seed,
-            emit: event => this.#events$.next(event),
-            isObserved: () => this.#events$.observed,
-            steps: this.#steps,
-            stop,
-          },
-          x,
-          y,
-          args,
-        );
-      } finally {
-        setTraining(this.model, false);
-        stop.dispose();
-      }
-    });
+    return this.#train('fit', args, context => fitTensors(context, x, y, args));
+  }
+
+  /**
+   * Trains the model on what a dataset yields, as `tf.LayersModel.fitDataset` does: same arguments, callbacks, history and
+   * numbers. The tensors of a mini-batch are disposed once they are read, as in tfjs; mini-batches may differ in size.
+   *
+   * @param dataset a `tf.data.Dataset`, an (async) iterable of `{ xs, ys }`, or a generator function, which is called anew
+   *   for every epoch
+   * @throws ConfigurationError for arguments that do not suit the model, or when the dataset yields something else
+   */
+  async fitDataset(dataset: UserDataset, args: FitDatasetArgs): Promise<tf.History> {
+    return this.#train('fitDataset', args, context => fitDataset(context, dataset, args));
   }
 
   /** `fit` as an Observable: subscribing starts it, its events come through, and unsubscribing stops it. */
@@ -183,39 +159,90 @@ export class PipelinedModel implements AsyncDisposable {
   }
 
   /**
+   * One step on one mini-batch, as `tf.LayersModel.trainOnBatch` does. Afterwards the wrapped model has the new weights and
+   * the optimizer its new state; `fit` and `fitDataset` bring them back once, not for every mini-batch.
+   *
+   * @returns the loss before the step, or a list in the order of `model.metricsNames`
+   */
+  async trainOnBatch(
+    x: UserTensors,
+    y: UserTensors,
+    args: TrainOnBatchArgs = {},
+  ): Promise<number | number[]> {
+    checkArgs('trainOnBatch', args);
+    const stop = new StopRequest();
+    const [first, ...others] = await this.#gate.run('trainOnBatch', stop, async () => {
+      await this.#runtime.prepare();
+      return trainOnBatch(this.#context(stop), x, y, args);
+    });
+    return others.length === 0 ? first! : [first!, ...others];
+  }
+
+  /**
    * Loss and metrics on test data, as `tf.LayersModel.evaluate` gives them: one scalar, or a list in the order of
    * `model.metricsNames`. Asynchronous, unlike in tfjs.
    */
-  evaluate(x: UserTensors, y: UserTensors, args: BatchArgs = {}): Promise<tf.Scalar | tf.Scalar[]> {
-    return this.#exclusively('evaluate', new StopRequest(), async () => {
-      const batchSize = checkBatchSize(args);
+  async evaluate(x: UserTensors, y: UserTensors, args: EvaluateArgs = {}): Promise<tf.Scalar | tf.Scalar[]> {
+    checkArgs('evaluate', args);
+    const { batchSize, steps, sampleWeight, verbose } = args;
+    for (const [name, value] of Object.entries({ batchSize, steps })) checkCount(name, value);
+    checkOneOf('verbose', verbose, [0]);
+    return this.#gate.run('evaluate', new StopRequest(), async () => {
       await this.#runtime.prepare();
-      const data = await evaluationData(this.model, x, y, batchSize);
-      const values = await evaluateSamples(this.#runtime, data, batchSize);
-      const scalars = values.map(value => tf.scalar(value));
-      return scalars.length === 1 ? scalars[0]! : scalars;
+      const size = batchSize ?? 32;
+      const data = await labelledData(this.#owner, x, y, sampleWeight, size);
+      return toScalars(await evaluateSamples(this.#runtime, firstSteps('steps', data, size, steps), size));
+    });
+  }
+
+  /** Loss and metrics on what a dataset yields, as `tf.LayersModel.evaluateDataset` gives them. */
+  async evaluateDataset(
+    dataset: UserDataset,
+    args: EvaluateDatasetArgs = {},
+  ): Promise<tf.Scalar | tf.Scalar[]> {
+    checkArgs('evaluateDataset', args);
+    checkDataset('dataset', dataset);
+    checkCount('batches', args.batches);
+    checkOneOf('verbose', args.verbose, [0]);
+    const stop = new StopRequest();
+    return this.#gate.run('evaluateDataset', stop, async () => {
+      await this.#runtime.prepare();
+      const context = this.#context(stop);
+      const values = await evaluateDatasetOf('dataset', this.#owner, dataset, args.batches, context);
+      stop.throwIfRequested();
+      return toScalars(values);
     });
   }
 
   /** The model's outputs for `x`, in order: one tensor, or a list for several outputs. Asynchronous, unlike in tfjs. */
-  predict(x: UserTensors, args: BatchArgs = {}): Promise<tf.Tensor | tf.Tensor[]> {
-    return this.#exclusively('predict', new StopRequest(), async () => {
-      const batchSize = checkBatchSize(args);
+  async predict(x: UserTensors, args: BatchArgs = {}): Promise<tf.Tensor | tf.Tensor[]> {
+    checkArgs('predict', args);
+    checkCount('batchSize', args.batchSize);
+    return this.#predict('predict', x, args.batchSize ?? 32);
+  }
+
+  /** The model's outputs for `x`, run as a single mini-batch. Asynchronous, unlike in tfjs. */
+  async predictOnBatch(x: UserTensors): Promise<tf.Tensor | tf.Tensor[]> {
+    return this.#predict('predictOnBatch', x, undefined);
+  }
+
+  #predict(what: string, x: UserTensors, batchSize: number | undefined): Promise<tf.Tensor | tf.Tensor[]> {
+    return this.#gate.run(what, new StopRequest(), async () => {
       await this.#runtime.prepare();
       const data = predictionData(this.model, x);
-      const outputs = await predictSamples(this.#runtime, data, batchSize);
+      const outputs = await predictSamples(this.#runtime, data, batchSize ?? data.sampleCount);
       return outputs.length === 1 ? outputs[0]! : outputs;
     });
   }
 
   /** Saves the wrapped model with its present weights, as `tf.LayersModel.save` does. */
   save(handlerOrUrl: tf.io.IOHandler | string, config?: tf.io.SaveConfig): Promise<tf.io.SaveResult> {
-    return this.#exclusively('save', new StopRequest(), () => this.model.save(handlerOrUrl, config));
+    return this.#gate.run('save', new StopRequest(), () => this.model.save(handlerOrUrl, config));
   }
 
   /** Sets the states of stateful layers back to zero. */
   resetStates(): Promise<void> {
-    return this.#exclusively('resetStates', new StopRequest(), async () => {
+    return this.#gate.run('resetStates', new StopRequest(), async () => {
       await this.#runtime.prepare();
       this.model.resetStates();
       await this.#runtime.resetStates();
@@ -224,25 +251,15 @@ export class PipelinedModel implements AsyncDisposable {
 
   /** Tensors alive in each worker. */
   memory(): Promise<readonly { readonly tensorCount: number; readonly tensorBytes: number }[]> {
-    return this.#exclusively('memory', new StopRequest(), async () => {
+    return this.#gate.run('memory', new StopRequest(), async () => {
       await this.#runtime.prepare();
       return this.#runtime.memory();
     });
   }
 
   /** Stops whatever runs, ends the workers, and completes `events$`. May be called more than once. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  async #close(): Promise<void> {
-    this.#state = 'closed';
-    const running = this.#running;
-    running?.stop.request(new Error('The trainer was closed.'));
-    await this.#runtime.close();
-    // Not for ever: a callback of the running fit may be what waits for this.
-    if (running !== undefined) await settleWithin([running.done], CLOSE_PATIENCE_MS);
+  async close(): Promise<void> {
+    await this.#gate.close(() => this.#runtime.close());
     this.#events$.complete();
   }
 
@@ -250,51 +267,65 @@ export class PipelinedModel implements AsyncDisposable {
     return this.close();
   }
 
-  async #exclusively<T>(what: string, stop: StopRequest, task: () => Promise<T>): Promise<T> {
-    if (this.#state === 'closed') {
-      throw new StateError(
-        `${what}() was called on a trainer that is closed. Make a new one with pipeline(model).`,
-      );
-    }
-    if (this.#running !== undefined) {
-      throw new StateError(`${what}() was called while ${this.#running.what}() runs. Await that first.`);
-    }
-    this.#state = 'busy';
-    const done = task();
-    this.#running = { what, stop, done };
-    try {
-      return await done;
-    } catch (error) {
-      // The threads that `close` ended look like failures from here.
-      if ((this.#state as State) === 'closed')
-        throw error instanceof StageError ? closedDuring(what, error) : error;
-      if (error instanceof StageError) this.#events$.next({ kind: 'failure', error });
-      if (!(error instanceof ConfigurationError)) await this.#runtime.recover();
-      throw error;
-    } finally {
-      this.#running = undefined;
-      if ((this.#state as State) !== 'closed') this.#state = 'idle';
-    }
+  /** What both ways of fitting have around them: the signal, the progress, and the model's own marks. */
+  async #train(
+    what: string,
+    args: Pick<FitArgs, 'signal' | 'verbose'>,
+    task: (context: FitContext) => Promise<tf.History>,
+  ): Promise<tf.History> {
+    checkArgs(what, args);
+    const stop = new StopRequest(checkSignal(args.signal));
+    return this.#gate.run(what, stop, async () => {
+      if (isTraining(this.model)) {
+        throw new StateError(`${what}() was called while the model is being trained by another fit().`);
+      }
+      setTraining(this.model, true);
+      // Of its own, so that it does not count as somebody who wants the actions of every step.
+      const shown$ = new Subject<TrainerEvent>();
+      const { verbose } = args;
+      const progress =
+        verbose === 1 || verbose === 2
+          ? showProgress({ events$: shown$ }, { lines: verbose === 2 })
+          : undefined;
+      try {
+        await this.#runtime.prepare();
+        return await task(this.#context(stop, progress && shown$));
+      } finally {
+        progress?.unsubscribe();
+        setTraining(this.model, false);
+        stop.dispose();
+      }
+    });
+  }
+
+  #context(stop: StopRequest, shown$?: Subject<TrainerEvent>): FitContext {
+    const emit = (event: TrainerEvent): void => {
+      shown$?.next(event);
+      this.#events$.next(event);
+    };
+    const warn: Warn = (code, message, place = {}) => {
+      // As tfjs does, where nobody would hear it otherwise.
+      if (shown$ === undefined && !this.#events$.observed) console.warn(`Millrace: ${message}`);
+      emit({ kind: 'warning', code, message, ...place });
+    };
+    return {
+      model: this.model,
+      runtime: this.#runtime,
+      seed: this.#seed,
+      emit,
+      warn,
+      isObserved: () => this.#events$.observed,
+      steps: this.#steps,
+      stop,
+    };
+  }
+
+  get #owner(): { readonly model: tf.LayersModel; readonly compile: Runtime['compile'] } {
+    return { model: this.model, compile: this.#runtime.compile };
   }
 }
 
-function closedDuring(what: string, cause: StageError): TrainingAbortedError {
-  return new TrainingAbortedError(`${what}() was stopped because the trainer was closed.`, { cause });
-}
-
-function checkSignal(args: FitArgs): AbortSignal | undefined {
-  if (typeof args !== 'object' || args === null) {
-    throw new ConfigurationError('args', `fit() takes an object of arguments, but got ${String(args)}.`);
-  }
-  const { signal } = args;
-  if (signal === undefined || signal instanceof AbortSignal) return signal;
-  throw new ConfigurationError('signal', `'signal' takes an AbortSignal, but got ${String(signal)}.`);
-}
-
-function checkBatchSize({ batchSize = 32 }: BatchArgs): number {
-  if (Number.isInteger(batchSize) && batchSize >= 1) return batchSize;
-  throw new ConfigurationError(
-    'batchSize',
-    `'batchSize' takes a whole number of at least 1, but got ${batchSize}.`,
-  );
+function toScalars(values: readonly number[]): tf.Scalar | tf.Scalar[] {
+  const scalars = values.map(value => tf.scalar(value));
+  return scalars.length === 1 ? scalars[0]! : scalars;
 }

@@ -29,7 +29,12 @@ export function assertCompiled(model: tf.LayersModel): void {
   );
 }
 
-export function compileSpec(model: tf.LayersModel, locator: FunctionLocator): CompileSpec {
+/** @param lossWeights what each output's loss counts in the total, in the model's order; all the same without it */
+export function compileSpec(
+  model: tf.LayersModel,
+  locator: FunctionLocator,
+  lossWeights: readonly number[] = model.outputs.map(() => 1),
+): CompileSpec {
   assertCompiled(model);
   const { optimizer_, metrics, outputNames } = compiled(model);
   const optimizer = optimizer_!;
@@ -50,6 +55,7 @@ export function compileSpec(model: tf.LayersModel, locator: FunctionLocator): Co
     losses: lossesPerOutput(model).map((value, index) =>
       describe(value, `loss of output '${outputNames[index]}'`),
     ),
+    lossWeights,
     metrics: metricsPerOutput(metrics, outputNames).map((list, index) =>
       list.map(value => describe(value, `metric of output '${outputNames[index]}'`)),
     ),

@@ -4,6 +4,7 @@ export { probeCoupling, type SampleCoupling } from './coupling.js';
 export { closedCuts, crossingValues, cutPoints } from './cuts.js';
 export { describeStages, describeWhole, sharedWeights } from './describe.js';
 export { type GraphLayer, type GraphNode, type GraphValue, type ModelGraph, readGraph } from './graph.js';
+export { type LossWeights, lossWeightsOf } from './loss-weights.js';
 export { maskSizes } from './mask-sizes.js';
 export { inferShapes } from './shapes.js';
 export { type CutModel, type CutStage, cutModel, type StageEdgeValues, stageTopology } from './stages.js';

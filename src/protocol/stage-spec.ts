@@ -120,6 +120,8 @@ export interface CompileSpec {
   readonly optimizer: { readonly className: string; readonly config: { readonly [key: string]: Json } };
   /** One loss per model output. */
   readonly losses: readonly NamedFunction[];
+  /** What each output's loss counts in the total. */
+  readonly lossWeights: readonly number[];
   /** Metrics of each model output. */
   readonly metrics: readonly (readonly NamedFunction[])[];
   readonly outputs: readonly { readonly name: string; readonly shape: readonly (number | null)[] }[];

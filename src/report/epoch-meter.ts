@@ -3,7 +3,10 @@
 export interface EpochFacts {
   readonly epoch: number;
   readonly epochs: number;
-  readonly samples: number;
+  /** Of the epoch, where known beforehand: a dataset does not tell. */
+  readonly samples: number | undefined;
+  /** Mini-batches of the epoch, where known beforehand. */
+  readonly steps: number | undefined;
 }
 
 export class EpochMeter {
@@ -13,6 +16,7 @@ export class EpochMeter {
   readonly #sums = new Map<string, number>();
   #lastMs: number;
   #rows = 0;
+  #steps = 0;
 
   constructor(facts: EpochFacts, startMs: number) {
     this.facts = facts;
@@ -22,6 +26,7 @@ export class EpochMeter {
 
   add(rows: number, logs: Readonly<Record<string, number>>, nowMs: number): void {
     this.#rows += rows;
+    this.#steps += 1;
     this.#lastMs = nowMs;
     for (const [name, value] of Object.entries(logs)) {
       this.#sums.set(name, (this.#sums.get(name) ?? 0) + value * rows);
@@ -33,6 +38,13 @@ export class EpochMeter {
     return this.#rows;
   }
 
+  /** How much of the epoch is done, from 0 to 1; `undefined` where nobody knows. */
+  get share(): number | undefined {
+    const { samples, steps } = this.facts;
+    if (samples !== undefined) return this.#rows / samples;
+    return steps === undefined ? undefined : this.#steps / steps;
+  }
+
   get means(): Record<string, number> {
     return Object.fromEntries([...this.#sums].map(([name, sum]) => [name, sum / this.#rows]));
   }
@@ -42,9 +54,10 @@ export class EpochMeter {
     return (this.#rows / (this.#lastMs - this.startMs)) * 1000;
   }
 
-  /** Until the end of the epoch, at the speed so far. */
-  get remainingMs(): number {
-    return ((this.facts.samples - this.#rows) / this.samplesPerSecond) * 1000;
+  /** Until the end of the epoch, at the speed so far; `undefined` where the end is not known. */
+  get remainingMs(): number | undefined {
+    const { share } = this;
+    return share === undefined ? undefined : (this.elapsedMs / share) * (1 - share);
   }
 
   /** From the beginning to the last mini-batch. */

@@ -14,17 +14,23 @@ export interface ProgressView {
 }
 
 const BAR_COLUMNS = 24;
+/** Steps of a bar: finer than a terminal is wide. */
+const BAR_TOTAL = 10_000;
 
 export class BarView implements ProgressView {
   readonly #stream: NodeJS.WritableStream;
-  readonly #bar: cliProgress.SingleBar;
+  #bar: cliProgress.SingleBar;
 
   constructor(stream: NodeJS.WritableStream) {
     this.#stream = stream;
-    this.#bar = new cliProgress.SingleBar(
+    this.#bar = this.#newBar(true);
+  }
+
+  #newBar(showsShare: boolean): cliProgress.SingleBar {
+    return new cliProgress.SingleBar(
       {
-        stream,
-        format: '{title} {bar} {percentage}% | {facts}',
+        stream: this.#stream,
+        format: showsShare ? '{title} {bar} {percentage}% | {facts}' : '{title} | {facts}',
         barsize: BAR_COLUMNS,
         // Cuts the line at the terminal's width. Switching wrapping off instead would leave it off if the process is killed.
         linewrap: true,
@@ -34,16 +40,21 @@ export class BarView implements ProgressView {
   }
 
   begin(meter: EpochMeter): void {
-    this.#bar.start(meter.facts.samples, 0, { title: title(meter), facts: facts(meter.means, meter) });
+    this.#bar = this.#newBar(meter.share !== undefined);
+    this.#bar.start(BAR_TOTAL, 0, { title: title(meter), facts: facts(meter.means, meter) });
   }
 
   update(meter: EpochMeter): void {
-    this.#bar.update(meter.rows, { facts: facts(meter.means, meter, meter.remainingMs) });
+    this.#draw(meter, facts(meter.means, meter, meter.remainingMs));
   }
 
   end(meter: EpochMeter, logs?: Readonly<Record<string, number>>): void {
-    if (logs !== undefined) this.#bar.update(meter.rows, { facts: facts(logs, meter) });
+    if (logs !== undefined) this.#draw(meter, facts(logs, meter));
     this.#bar.stop();
+  }
+
+  #draw(meter: EpochMeter, text: string): void {
+    this.#bar.update(Math.round((meter.share ?? 0) * BAR_TOTAL), { facts: text });
   }
 
   say(line: string): void {
@@ -68,10 +79,11 @@ export class LineView implements ProgressView {
 
   update(meter: EpochMeter, nowMs: number): void {
     // The last mini-batch is told by `end`.
-    if (nowMs - this.#lastLineMs < LINE_INTERVAL_MS || meter.rows >= meter.facts.samples) return;
+    const { share } = meter;
+    if (nowMs - this.#lastLineMs < LINE_INTERVAL_MS || (share !== undefined && share >= 1)) return;
     this.#lastLineMs = nowMs;
-    const done = Math.floor((meter.rows / meter.facts.samples) * 100);
-    this.say(`${title(meter)} ${done}% | ${facts(meter.means, meter, meter.remainingMs)}`);
+    const done = share === undefined ? `${meter.rows} samples` : `${Math.floor(share * 100)}%`;
+    this.say(`${title(meter)} ${done} | ${facts(meter.means, meter, meter.remainingMs)}`);
   }
 
   end(meter: EpochMeter, logs?: Readonly<Record<string, number>>): void {

@@ -1,7 +1,7 @@
 /** Shows a trainer's progress while it trains: one bar per epoch in a terminal, plain lines where there is none. */
 import { type Observable, Subscription } from 'rxjs';
 import type { TrainerEvent } from '../scheduler/driver/events.js';
-import { EpochMeter } from './epoch-meter.js';
+import { type EpochFacts, EpochMeter } from './epoch-meter.js';
 import { BarView, LineView, type ProgressView } from './progress-views.js';
 
 export interface ProgressOptions {
@@ -9,6 +9,8 @@ export interface ProgressOptions {
   readonly stream?: NodeJS.WritableStream & { readonly isTTY?: boolean };
   /** Clock in milliseconds; for tests. */
   readonly now?: () => number;
+  /** Writes plain lines in a terminal too. */
+  readonly lines?: boolean;
 }
 
 /**
@@ -18,10 +20,10 @@ export interface ProgressOptions {
  */
 export function showProgress(
   trainer: { readonly events$: Observable<TrainerEvent> },
-  { stream = process.stderr, now = () => performance.now() }: ProgressOptions = {},
+  { stream = process.stderr, now = () => performance.now(), lines = false }: ProgressOptions = {},
 ): Subscription {
   const display = new ProgressDisplay(
-    stream.isTTY === true ? new BarView(stream) : new LineView(stream),
+    stream.isTTY === true && !lines ? new BarView(stream) : new LineView(stream),
     now,
   );
   const subscription = new Subscription(() => display.breakOff());
@@ -38,7 +40,7 @@ export function showProgress(
 class ProgressDisplay {
   readonly #view: ProgressView;
   readonly #now: () => number;
-  #run = { epochs: 0, samples: 0 };
+  #run: Omit<EpochFacts, 'epoch'> = { epochs: 0, samples: undefined, steps: undefined };
   /** The epoch that is shown, if any. */
   #meter: EpochMeter | undefined;
   /** What came while an epoch was shown: a line in between would tear its bar. */
@@ -56,7 +58,7 @@ class ProgressDisplay {
         break;
       case 'train-begin':
         this.breakOff();
-        this.#run = event;
+        this.#run = { epochs: event.epochs, samples: event.samples, steps: event.stepsPerEpoch };
         break;
       case 'epoch-begin':
         this.breakOff();

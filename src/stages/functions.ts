@@ -19,6 +19,8 @@ export interface OutputMetric {
 
 export interface OutputFunctions {
   readonly loss: LossOrMetric;
+  /** What the loss counts in the total that is trained on. */
+  readonly lossWeight: number;
   readonly metrics: readonly OutputMetric[];
 }
 
@@ -35,6 +37,7 @@ export async function resolveFunctions(spec: CompileSpec): Promise<OutputFunctio
     const { lossFunctions, metricsTensors } = compiled(model);
     resolved.push({
       loss: lossFunctions![0]!,
+      lossWeight: spec.lossWeights[index]!,
       metrics: metricsTensors!.map(([evaluate], metric) => ({
         evaluate,
         decomposable: isDecomposable(spec.metrics[index]![metric]!),

@@ -22,7 +22,8 @@ export class MicroBatch {
   /** Gradients of received values, until they are sent. */
   readonly inputGradients = new Map<number, tf.Tensor>();
   tape: readonly TapeNode[] = [];
-  lossIds: readonly number[] = [];
+  /** Names each owned output's loss on the tape, by output. */
+  lossIds: ReadonlyMap<number, number> = new Map();
   deferred: DeferredWeightGradients | undefined;
   /** Non-trainable weights as the forward pass met them, where it will run again. */
   stateBefore: readonly { readonly variable: tf.Variable; readonly value: tf.Tensor }[] = [];

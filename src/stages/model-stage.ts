@@ -190,7 +190,7 @@ export class ModelStage implements StageEngine {
   #record(state: MicroBatch): Map<number, tf.Scalar> {
     const { result: losses, tape } = recordTape(() => this.#runLayers(state, true));
     state.tape = tape;
-    state.lossIds = [...losses.values()].map(loss => loss.id);
+    state.lossIds = new Map([...losses].map(([output, loss]) => [output, loss.id]));
     return losses;
   }
 
@@ -217,7 +217,7 @@ export class ModelStage implements StageEngine {
       const fed = state.targets.get(output);
       if (fed === undefined) continue;
       const loss = functions[output]!.loss(fed.target, values.get(value)!.tensor);
-      const weighted = fed.weight === undefined ? loss : tf.mul(loss, fed.weight);
+      const weighted = fed.weight === undefined ? loss : tf.mul(loss, alongSamples(fed.weight, loss.rank));
       losses.set(output, tf.mean(weighted));
     }
     for (const loss of losses.values()) tf.keep(loss);
@@ -293,7 +293,10 @@ export class ModelStage implements StageEngine {
     state.deferred = deferred;
   }
 
-  /** Where the backward walk starts: gradients from later stages, and the loss weighted by its share of the samples. */
+  /**
+   * Where the backward walk starts: gradients from later stages, and each loss weighted by what it counts in the total and
+   * by the micro-batch's share of the samples.
+   */
   #seeds(state: MicroBatch, microBatch: number): Map<number, tf.Tensor> {
     const seeds = new Map<number, tf.Tensor>();
     for (const [id, gradients] of state.outputGradients) {
@@ -303,7 +306,9 @@ export class ModelStage implements StageEngine {
       seeds.set(state.outputId(id), sum);
     }
     const share = this.#info.microBatchRows[microBatch]! / this.#info.rows;
-    for (const id of state.lossIds) seeds.set(id, tf.scalar(share));
+    for (const [output, id] of state.lossIds) {
+      seeds.set(id, tf.scalar(share * this.#parts.functions[output]!.lossWeight));
+    }
     return seeds;
   }
 
@@ -358,4 +363,9 @@ export class ModelStage implements StageEngine {
   #edge(direction: 'incoming' | 'outgoing', peer: Peer): EdgeValues {
     return this.#parts.spec[direction].find(edge => edge.peer === peer)!;
   }
+}
+
+/** One weight a sample, shaped so that it spreads over the further axes of a loss, such as time steps. */
+function alongSamples(weights: tf.Tensor, rank: number): tf.Tensor {
+  return rank <= 1 ? weights : tf.reshape(weights, [weights.size, ...Array<number>(rank - 1).fill(1)]);
 }

@@ -321,19 +321,11 @@ interface CompiledModel {
   history?: tf.History;
   outputNames: string[];
   getDedupedMetricsNames(): string[];
-  standardizeUserData(
-    x: unknown,
-    y: unknown,
-    sampleWeight: unknown,
-    classWeight: unknown,
-    checkBatchAxis: boolean,
-    batchSize: number,
-  ): Promise<[tf.Tensor[], tf.Tensor[], (tf.Tensor | null)[] | null]>;
   standardizeUserDataXY(
     x: unknown,
     y: unknown,
     checkBatchAxis: boolean,
-    batchSize: number,
+    batchSize: number | undefined,
   ): [tf.Tensor[], tf.Tensor[]];
 }
 
@@ -344,7 +336,6 @@ interface CompiledModel {
 export function compiled(model: tf.LayersModel): CompiledModel {
   const inner = (model as { model?: tf.LayersModel }).model ?? model;
   const parts = inner as unknown as CompiledModel;
-  required(parts.standardizeUserData, 'LayersModel.standardizeUserData');
   required(parts.standardizeUserDataXY, 'LayersModel.standardizeUserDataXY');
   required(parts.getDedupedMetricsNames, 'LayersModel.getDedupedMetricsNames');
   return parts;
@@ -391,6 +382,7 @@ interface OptimizerParts {
   /** The scalar that SGD and momentum keep of their rate. */
   c?: tf.Scalar;
   learningRate?: number;
+  iterations_?: number;
   setLearningRate?(learningRate: number): void;
 }
 
@@ -410,4 +402,9 @@ export function setLearningRate(optimizer: tf.Optimizer, learningRate: number): 
   if (parts.learningRate === learningRate) return;
   if (parts.setLearningRate !== undefined) parts.setLearningRate(learningRate);
   else parts.learningRate = learningRate;
+}
+
+/** Sets the count of steps taken, for an optimizer whose `setWeights` does not. */
+export function setIterations(optimizer: tf.Optimizer, iterations: number): void {
+  (optimizer as unknown as OptimizerParts).iterations_ = iterations;
 }

@@ -8,6 +8,7 @@ function compiledFor(metrics: readonly (readonly string[])[]): CompileSpec {
   return {
     optimizer: { className: 'SGD', config: {} },
     losses: metrics.map(() => 'meanSquaredError'),
+    lossWeights: metrics.map(() => 1),
     metrics,
     outputs: metrics.map((_, index) => ({ name: `output${index}`, shape: [null, 1] })),
   };

@@ -45,10 +45,14 @@ export function standardizeCallbacks(
         `A callback takes an object with hooks such as onEpochEnd, or a tf.Callback, but got ${Array.isArray(callback) ? 'a list' : callback === null ? 'null' : typeof callback}.`,
       );
     }
-    return new tf.CustomCallback(
-      callback as tf.CustomCallbackArgs,
-      yieldEvery as never,
-    ) as unknown as Callback;
+    const custom = callback as tf.CustomCallbackArgs;
+    if (yieldEvery === 'never' && custom.onYield !== undefined && custom.onYield !== null) {
+      throw new ConfigurationError(
+        'yieldEvery',
+        "'yieldEvery' is 'never', but a callback has an onYield hook, which would never be called. Leave one of them out.",
+      );
+    }
+    return new tf.CustomCallback(custom, yieldEvery) as unknown as Callback;
   });
 }
 
@@ -57,6 +61,7 @@ interface CustomHooks {
   batchEnd?: unknown;
   epochBegin?: unknown;
   epochEnd?: unknown;
+  yield?: unknown;
 }
 
 function hasHook(
@@ -74,7 +79,7 @@ function hasHook(
 /** Whether a callback looks at every batch: training then waits for it, with the model's weights up to date. */
 export function watchesBatches(callbacks: readonly Callback[]): boolean {
   return callbacks.some(callback =>
-    hasHook(callback, ['batchBegin', 'batchEnd'], ['onBatchBegin', 'onBatchEnd']),
+    hasHook(callback, ['batchBegin', 'batchEnd', 'yield'], ['onBatchBegin', 'onBatchEnd']),
   );
 }
 

@@ -2,12 +2,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { lastValueFrom, reduce, tap } from 'rxjs';
 import type { TensorData, TensorHeader } from '../../protocol/tensor.js';
+import type { UserData } from './data/user-data.js';
 import { logValues } from './logs.js';
-import { geometryOf, type MiniBatch } from './mini-batch.js';
-import { runSession, type StepReport } from './run.js';
+import type { MiniBatch } from './mini-batch.js';
+import type { RunOptions, StepReport } from './run.js';
+import { runBatches } from './run-batches.js';
 import type { Runtime } from './runtime.js';
 import type { StopRequest } from './stop-request.js';
-import type { UserData } from './user-data.js';
 
 /** Loss and metrics over all samples, in the order of `logNames`. Penalties do not count, as in tfjs. */
 export async function evaluateSamples(
@@ -16,24 +17,28 @@ export async function evaluateSamples(
   batchSize: number,
   stop?: StopRequest,
 ): Promise<readonly number[]> {
-  const session = await runtime.session(
-    geometryOf('evaluate', data, batchSize, runtime.plan.microBatchCount),
-  );
-  const run$ = runSession({
-    session,
-    cut: runtime.plan.cut,
-    source: miniBatches(data, batchSize, stop),
-    describeStep,
-  });
-  const totals = await lastValueFrom(
+  return (await evaluateBatches(runtime, miniBatches(data, batchSize, stop))).values;
+}
+
+/** The same over mini-batches of any sizes, with the number of samples that were met. */
+export async function evaluateBatches(
+  runtime: Runtime,
+  source: RunOptions['source'],
+): Promise<{ readonly values: readonly number[]; readonly rows: number }> {
+  const totals = { rows: 0, sums: [] as readonly number[] };
+  const run$ = runBatches({ runtime, mode: 'evaluate', source, describeStep });
+  const { rows, sums } = await lastValueFrom(
     run$.pipe(
       reduce(
-        (sums, report) => sums.map((sum, index) => sum + report.sums[index]!),
-        new Float64Array(session.board.layout.sumCount),
+        (total, report) => ({
+          rows: total.rows + report.rows,
+          sums: Array.from(report.sums, (sum, index) => sum + (total.sums[index] ?? 0)),
+        }),
+        totals,
       ),
     ),
   );
-  return logValues(runtime.compile, totals, data.sampleCount);
+  return { values: logValues(runtime.compile, sums, rows), rows };
 }
 
 /** The model's outputs for all samples, in order. */
@@ -42,10 +47,8 @@ export async function predictSamples(
   data: UserData,
   batchSize: number,
 ): Promise<tf.Tensor[]> {
-  const { plan } = runtime;
-  const session = await runtime.session(geometryOf('predict', data, batchSize, plan.microBatchCount));
-  const results = plan.cut.graph.outputs.map(() => new OutputRows(data.sampleCount));
-  const run$ = runSession({ session, cut: plan.cut, source: miniBatches(data, batchSize), describeStep });
+  const results = runtime.plan.cut.graph.outputs.map(() => new OutputRows(data.sampleCount));
+  const run$ = runBatches({ runtime, mode: 'predict', source: miniBatches(data, batchSize), describeStep });
   const collect = tap<StepReport>(({ outputs }) => {
     for (const { output, header, data: rows } of outputs) results[output]!.append(header, rows);
   });

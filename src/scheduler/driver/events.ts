@@ -11,13 +11,35 @@ export interface ActionRecord {
   readonly endMs: number;
 }
 
+/** Something that goes on, but that its user should know of; where it happened, as far as that is known. */
+export interface WarningEvent extends WarningPlace {
+  readonly kind: 'warning';
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface WarningPlace {
+  readonly epoch?: number;
+  /** Index of the mini-batch in its epoch. */
+  readonly batch?: number;
+  /** Mini-batches since the trainer was made. */
+  readonly step?: number;
+  readonly stage?: number;
+  /** Name of a model output. */
+  readonly output?: string;
+}
+
+export type Warn = (code: string, message: string, place?: WarningPlace) => void;
+
 export type TrainerEvent =
-  | { readonly kind: 'warning'; readonly code: string; readonly message: string }
+  | WarningEvent
   | {
       readonly kind: 'train-begin';
       readonly epochs: number;
-      readonly stepsPerEpoch: number;
-      readonly samples: number;
+      /** Not known of a dataset that does not tell its size. */
+      readonly stepsPerEpoch: number | undefined;
+      /** Samples of an epoch; not known of a dataset. */
+      readonly samples: number | undefined;
     }
   | { readonly kind: 'epoch-begin'; readonly epoch: number }
   | {

@@ -21,7 +21,8 @@ export function logValues(compile: CompileSpec, sums: ArrayLike<number>, rows: n
   const losses = Array.from({ length: outputCount }, (_, output) => sums[output]! / rows);
   const metrics = Array.from({ length: metricCount }, (_, metric) => sums[outputCount + metric]! / rows);
   const penalty = sums[outputCount + metricCount]!;
-  const total = losses.reduce((sum, loss) => sum + loss, 0) + penalty;
+  const { lossWeights } = compile;
+  const total = losses.reduce((sum, loss, output) => sum + lossWeights[output]! * loss, 0) + penalty;
   return [total, ...(outputCount > 1 ? losses : []), ...metrics];
 }
 

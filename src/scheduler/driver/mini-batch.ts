@@ -12,14 +12,16 @@ export interface SampleArray {
   readonly data: TensorData;
 }
 
+/** One weight a sample for each model output, or `undefined`: what the sample counts in that output's loss. */
+export type SampleWeights = readonly (Float32Array | undefined)[];
+
 export interface MiniBatch {
   /** Index of each sample in the arrays. */
   readonly rows: ArrayLike<number>;
   readonly inputs: readonly SampleArray[];
   /** One per model output; empty when predicting. */
   readonly targets: readonly SampleArray[];
-  /** One weight a sample for each model output, or `undefined`. */
-  readonly sampleWeights: readonly (Float32Array | undefined)[];
+  readonly sampleWeights: SampleWeights;
 }
 
 export function sampleSize({ header }: SampleArray): number {

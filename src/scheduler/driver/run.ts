@@ -162,8 +162,10 @@ class Run {
 
   #publish(batch: MiniBatch): void {
     const { session, describeStep } = this.#options;
-    const microBatchRows = splitRows(batch.rows.length, session.geometry.microBatchRows);
-    const step = { ...describeStep(), rows: batch.rows.length, microBatchRows };
+    const rows = batch.rows.length;
+    // Evenly, whatever the session has room for: the same mini-batch gives the same bits in any session.
+    const microBatchRows = splitRows(rows, Math.ceil(rows / session.schedule.microBatchCount));
+    const step = { ...describeStep(), rows, microBatchRows };
     this.#underWay.set(session.board.publish(step), step);
     session.pool.control.setIdleExpected(false);
     this.#feeder.add(batch, microBatchRows);

@@ -11,6 +11,7 @@ import {
   cutModel,
   describeStages,
   type FunctionLocator,
+  lossWeightsOf,
   type ModelGraph,
   probeCoupling,
 } from '../../model/index.js';
@@ -47,15 +48,15 @@ export class Runtime {
   #compile: CompileSpec;
   #specs: readonly StageSpec[];
   #sync: WeightSync;
-  /** By key of geometry; the first one was used longest ago. */
-  readonly #sessions = new Map<string, DriverSession>();
+  /** The first one was used longest ago. */
+  readonly #sessions = new Set<DriverSession>();
 
   private constructor(parts: RuntimeParts, plan: ModelPlan, pool: WorkerPool) {
     this.#parts = parts;
     this.#plan = plan;
     this.#pool = pool;
     this.#compiledAs = identityOf(parts.graph.model);
-    this.#compile = compileSpec(parts.graph.model, parts.functions);
+    this.#compile = compileSpecOf(parts);
     this.#specs = describeStages(plan.cut);
     this.#sync = this.#newSync();
   }
@@ -64,7 +65,7 @@ export class Runtime {
   static async start(parts: RuntimeParts): Promise<Runtime> {
     const { graph, options } = parts;
     assertCompiled(graph.model);
-    const { optimizer } = compileSpec(graph.model, parts.functions);
+    const { optimizer } = compileSpecOf(parts);
     const { stageCount, workerCount } = countStages(graph, options, availableParallelism());
     const request = { graph, options, stageCount, coupling: probeCoupling(graph) };
     checkPlan(request);
@@ -110,8 +111,7 @@ export class Runtime {
   }
 
   async #rebuild(identity: CompiledIdentity): Promise<void> {
-    const { model } = this.#parts.graph;
-    assertCompiled(model);
+    assertCompiled(this.#parts.graph.model);
     const { mixing } = probeCoupling(this.#parts.graph);
     if (mixing !== undefined && this.#plan.microBatchCount > 1) {
       throw new ModelError(
@@ -119,7 +119,7 @@ export class Runtime {
           `into ${this.#plan.microBatchCount} micro-batches. Make a new trainer with pipeline(model).`,
       );
     }
-    this.#compile = compileSpec(model, this.#parts.functions);
+    this.#compile = compileSpecOf(this.#parts);
     // Edges carry gradients only where something above them can be trained, which compiling may have changed.
     this.#plan = { ...this.#plan, cut: cutModel(this.#parts.graph, this.#plan.cut.cuts) };
     this.#specs = describeStages(this.#plan.cut);
@@ -145,20 +145,37 @@ export class Runtime {
     await this.#sync.push();
   }
 
-  /** A session for this mode and size, opened if there is none. */
-  async session(geometry: SessionGeometry): Promise<DriverSession> {
-    const key = JSON.stringify(geometry);
-    const open = this.#sessions.get(key);
-    this.#sessions.delete(key);
-    if (open !== undefined) {
-      this.#sessions.set(key, open);
-      return open;
-    }
-    if (this.#sessions.size >= MAX_OPEN_SESSIONS) {
-      const [oldest, session] = this.#sessions.entries().next().value!;
-      this.#sessions.delete(oldest);
-      await session.close();
-    }
+  /**
+   * A session for mini-batches of this mode and size: the smallest open one that holds them, or a new one.
+   *
+   * @param outgrown a session that was opened for mini-batches of the same source and turned out too small. The new one
+   *   gets twice the room that it needs, so that sizes that go on growing do not open a session each.
+   */
+  async session(geometry: SessionGeometry, outgrown?: DriverSession): Promise<DriverSession> {
+    const open = this.#openSession(geometry);
+    if (open !== undefined) return open;
+    if (this.#sessions.size >= MAX_OPEN_SESSIONS) await this.#forget(this.#sessions.values().next().value!);
+    if (outgrown === undefined) return this.#open(geometry);
+    const opened = await this.#open({ ...geometry, microBatchRows: 2 * geometry.microBatchRows });
+    if (opened.holds(outgrown.geometry)) await this.#forget(outgrown);
+    return opened;
+  }
+
+  /** Moves the session that it finds to the end of the line. */
+  #openSession(geometry: SessionGeometry): DriverSession | undefined {
+    const holding = [...this.#sessions].filter(session => session.holds(geometry));
+    const [smallest] = holding.sort((a, b) => a.arenaBytes - b.arenaBytes);
+    if (smallest === undefined) return undefined;
+    this.#sessions.delete(smallest);
+    this.#sessions.add(smallest);
+    return smallest;
+  }
+
+  async #forget(session: DriverSession): Promise<void> {
+    if (this.#sessions.delete(session)) await session.close();
+  }
+
+  async #open(geometry: SessionGeometry): Promise<DriverSession> {
     const { options, poison } = this.#parts;
     const opened = await DriverSession.open(
       this.#pool,
@@ -173,7 +190,7 @@ export class Runtime {
       },
       geometry,
     );
-    this.#sessions.set(key, opened);
+    this.#sessions.add(opened);
     return opened;
   }
 
@@ -204,7 +221,7 @@ export class Runtime {
   /** After a run that broke off: its session holds half a mini-batch, and the stages stand at different steps. */
   async recover(): Promise<void> {
     this.#sync.invalidate();
-    const sessions = [...this.#sessions.values()];
+    const sessions = [...this.#sessions];
     this.#sessions.clear();
     await Promise.all(sessions.map(session => session.running));
     // What is left of a broken pool would only idle until the next call makes a new one.
@@ -224,6 +241,10 @@ export class Runtime {
   close(): Promise<void> {
     return this.#pool.close();
   }
+}
+
+function compileSpecOf({ graph: { model }, functions, options }: RuntimeParts): CompileSpec {
+  return compileSpec(model, functions, lossWeightsOf(model, options.lossWeights));
 }
 
 function startPool(

@@ -62,6 +62,8 @@ export class DriverSession {
   readonly outputs: ReadonlyMap<number, ReceiveLink>;
   readonly pool: WorkerPool;
   readonly stallTimeoutMs: number;
+  /** Whether mini-batches of this mode and size fit into the slots. */
+  readonly holds: (geometry: SessionGeometry) => boolean;
   /** Settles when the last run has left the workers, however it ended. */
   running: Promise<unknown> = Promise.resolve();
 
@@ -76,6 +78,7 @@ export class DriverSession {
     this.outputs = parts.outputs;
     this.pool = parts.pool;
     this.stallTimeoutMs = parts.stallTimeoutMs;
+    this.holds = parts.holds;
   }
 
   static async open(pool: WorkerPool, plan: SessionPlan, geometry: SessionGeometry): Promise<DriverSession> {
@@ -131,6 +134,7 @@ export class DriverSession {
       schedule,
       pool,
       stallTimeoutMs: plan.stallTimeoutMs,
+      holds: capacityCheck(geometry, sized, cut),
       feeds: new Map(
         channels.flatMap(layout =>
           layout.from === 'driver' ? [[layout.to as number, links.openSender(layout)]] : [],
@@ -148,6 +152,25 @@ export class DriverSession {
     for (const link of [...this.feeds.values(), ...this.outputs.values()]) link.close();
     if (!this.pool.isBroken) await this.pool.all(worker => worker.closeSession(this.id));
   }
+}
+
+/** Compares sizes in bytes, so that a smaller batch of longer sequences, say, may fit as well. Remembers what it was asked. */
+function capacityCheck(
+  own: SessionGeometry,
+  channels: readonly (ChannelEnds & { readonly slotBytes: number })[],
+  cut: CutModel,
+): (geometry: SessionGeometry) => boolean {
+  const known = new Map<string, boolean>();
+  return geometry => {
+    if (geometry.mode !== own.mode) return false;
+    const key = JSON.stringify(geometry);
+    let fits = known.get(key);
+    if (fits === undefined) {
+      fits = channels.every(channel => slotBytes(channel, cut, geometry) <= channel.slotBytes);
+      known.set(key, fits);
+    }
+    return fits;
+  };
 }
 
 export function stagesOf(schedule: Schedule, worker: number): number[] {

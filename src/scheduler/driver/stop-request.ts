@@ -5,7 +5,16 @@
  * same step and their weights can be kept. If that takes longer than the grace period, the run is torn down instead, and the
  * model keeps the weights that it had when they last came back.
  */
-import { type MonoTypeOperatorFunction, ReplaySubject, switchMap, takeUntil, tap, timer } from 'rxjs';
+import {
+  from,
+  lastValueFrom,
+  type MonoTypeOperatorFunction,
+  ReplaySubject,
+  switchMap,
+  takeUntil,
+  tap,
+  timer,
+} from 'rxjs';
 import { TrainingAbortedError } from '../../errors.js';
 
 /** How long mini-batches under way may take to finish once somebody wants to stop. */
@@ -43,6 +52,12 @@ export class StopRequest {
   /** Whether a run was torn down half-way, so that the workers' weights do not belong together. */
   get isTornDown(): boolean {
     return this.#isTornDown;
+  }
+
+  /** What the promise gives, or `undefined` if a stop is requested earlier. */
+  unlessRequested<T>(promise: Promise<T>): Promise<T | undefined> {
+    // No Promise.race: every call would leave a reaction on a promise that lasts as long as the fit.
+    return lastValueFrom(from(promise).pipe(takeUntil(this.#requested$)), { defaultValue: undefined });
   }
 
   /** Ends a run that goes on for longer than the grace period after the request. */

@@ -9,7 +9,7 @@ import type { CutModel, ModelGraph } from '../../model/index.js';
 import { canonicalWeights, optimizedWeights } from '../../model/index.js';
 import { optimizerEntries, type StageSpec } from '../../protocol/stage-spec.js';
 import type { OptimizerState } from '../../protocol/worker-api.js';
-import { compiled, variableOf } from '../../tfjs/internals.js';
+import { compiled, setIterations, variableOf } from '../../tfjs/internals.js';
 import type { WorkerCalls } from './worker-pool.js';
 
 /** Finds the worker that holds a stage. */
@@ -87,7 +87,10 @@ export class WeightSync {
     const groupCount = Math.max(...states.map(state => state.groups.length));
     const iterations = Math.max(...states.map(state => state.iterations));
     const previous = await slotsOf(optimizer);
-    if (previous === undefined) return;
+    if (previous === undefined) {
+      setIterations(optimizer, iterations);
+      return;
+    }
     const slots: { name: string; tensor: tf.Tensor }[] = [];
     for (let group = 0; group < groupCount; group++) {
       const byPosition: { name: string; tensor: tf.Tensor }[] = [];

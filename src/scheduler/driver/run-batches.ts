@@ -1,0 +1,69 @@
+/**
+ * Runs mini-batches of any sizes, as an Observable of step reports in their order. A session has room for mini-batches up to
+ * some size; when one comes that does not fit, what is under way finishes and the run goes on in a larger session.
+ */
+import { concat, defer, EMPTY, mergeAll, type Observable } from 'rxjs';
+import type { RunMode } from '../../protocol/session.js';
+import { geometryOf, type MiniBatch } from './mini-batch.js';
+import { type RunOptions, runSession, type StepReport } from './run.js';
+import type { Runtime } from './runtime.js';
+import type { DriverSession } from './session.js';
+
+export interface BatchRunOptions extends Pick<RunOptions, 'source' | 'recordActions' | 'describeStep'> {
+  readonly runtime: Runtime;
+  readonly mode: RunMode;
+}
+
+export function runBatches(options: BatchRunOptions): Observable<StepReport> {
+  const { runtime, mode } = options;
+  const { cut, microBatchCount } = runtime.plan;
+  const batches = new Lookahead(options.source);
+  const geometry = (batch: MiniBatch) => geometryOf(mode, batch, batch.rows.length, microBatchCount);
+  let outgrown: DriverSession | undefined;
+
+  const rest$: Observable<StepReport> = defer(async () => {
+    const first = await batches.peek();
+    if (first === undefined) return EMPTY;
+    const session = await runtime.session(geometry(first), outgrown);
+    outgrown = session;
+    const source = batches.while(batch => session.holds(geometry(batch)));
+    return concat(runSession({ ...options, session, cut, source }), rest$);
+  }).pipe(mergeAll());
+  return rest$;
+}
+
+/** Looks at the next mini-batch without taking it. */
+class Lookahead {
+  readonly #source: RunOptions['source'];
+  #next: MiniBatch | undefined;
+  #isExhausted = false;
+
+  constructor(source: RunOptions['source']) {
+    this.#source = source;
+  }
+
+  async peek(): Promise<MiniBatch | undefined> {
+    if (this.#next !== undefined || this.#isExhausted) return this.#next;
+    const result = await this.#source.next();
+    if (result.done === true) this.#isExhausted = true;
+    else this.#next = result.value;
+    return this.#next;
+  }
+
+  /** Mini-batches up to the first that does not fit, which stays to be looked at. */
+  while(fits: (batch: MiniBatch) => boolean): AsyncIterator<MiniBatch> {
+    return {
+      next: async () => {
+        const batch = await this.peek();
+        if (batch === undefined || !fits(batch)) return { done: true, value: undefined };
+        this.#next = undefined;
+        return { done: false, value: batch };
+      },
+      return: async () => {
+        this.#isExhausted = true;
+        await this.#source.return?.();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+}
