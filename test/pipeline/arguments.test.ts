@@ -190,10 +190,42 @@ describe('fit refuses', () => {
     expect(error.message).toMatch(/onEpochEnd/);
   });
 
-  it.each(['sampleWeight', 'stepsPerEpoch', 'validationSteps'])('%s, as tfjs does', async key => {
-    const error = await refusedFit(x, y, { [key]: 3 });
-    expect(error['path']).toBe(key);
-    expect(error.message).toContain(`'${key}' is not supported`);
+  it.each([
+    [{ stepsPerEpoch: 0 }, 'stepsPerEpoch', /at least 1.*0/],
+    [{ stepsPerEpoch: 3, batchSize: 4 }, 'stepsPerEpoch', /is 3, but 8 samples make 2 mini-batches of 4/],
+    [{ validationSteps: 2 }, 'validationSteps', /'validationData' or 'validationSplit'/],
+    [{ validationSplit: 0.5, validationSteps: 2 }, 'validationSteps', /is 2, but 4 samples make 1/],
+    [{ shuffle: 'batch' }, 'shuffle', /true or false.*batch/],
+    [{ verbose: 3 }, 'verbose', /0 or 1 or 2.*3/],
+    [{ yieldEvery: 'sometimes' }, 'yieldEvery', /'auto', 'batch', 'epoch', 'never'.*sometimes/],
+    [{ yieldEvery: -1 }, 'yieldEvery', /-1/],
+    [{ yieldEvery: 'never', callbacks: { onYield: () => {} } }, 'yieldEvery', /onYield/],
+    [{ terminateOnNaN: 'yes' }, 'terminateOnNaN', /true or false.*yes/],
+    [{ learningRateSchedule: 0.1 }, 'learningRateSchedule', /a function.*0\.1/],
+    [{ learningRateSchedule: () => Number.NaN }, 'learningRateSchedule', /NaN for batch 0 of epoch 0/],
+    [{ classWeight: 'balanced' }, 'classWeight', /balanced/],
+    [{ classWeight: [{ 0: 1 }, { 0: 2 }] }, 'classWeight', /list of 2 for a model of 1 output/],
+    [{ classWeight: { 0: '1', 1: 1, 2: 1 } }, 'classWeight', /class 0 has 1/],
+    [{ classWeight: { 0: 1 } }, 'classWeight', /no weight for class/],
+    [{ sampleWeight: 3 }, 'sampleWeight', /one weight a sample.*3/],
+    [{ sampleWeight: [] }, 'sampleWeight', /list of 0/],
+  ] as const)('%j', async (args, path, message) => {
+    const error = await refusedFit(x, y, args);
+    expect(error['path']).toBe(path);
+    expect(error.message).toMatch(message);
+  });
+
+  it.each([
+    [() => tf.ones([7]), /shape \[8\].*float32 of shape \[7\]/],
+    [() => tf.ones([8, 3]), /shape \[8\].*\[8, 3\]/],
+    [() => tf.tensor1d([1, 1, 1, Number.NaN, 1, 1, 1, 1]), /NaN for sample 3/],
+    [() => ({ tail: tf.ones([8]) }), /'tail'/],
+  ])('sample weights that do not suit the samples: %s', async (make, message) => {
+    const sampleWeight = make() as tf.Tensor;
+    const error = await refusedFit(x, y, { sampleWeight });
+    expect(error['path']).toBe('sampleWeight');
+    expect(error.message).toMatch(message);
+    tf.dispose(sampleWeight as tf.TensorContainer);
   });
 
   it.each([null, 5, 'fast'])('arguments that are %j', async args => {
@@ -228,8 +260,37 @@ describe('evaluate refuses', () => {
     expect(error).toBeInstanceOf(ConfigurationError);
   });
 
-  it('a bad batchSize', async () => {
-    expect(await refused(x, y, { batchSize: 0 })).toMatchObject({ path: 'batchSize' });
+  it.each([
+    [{ batchSize: 0 }, 'batchSize'],
+    [{ steps: 0 }, 'steps'],
+    [{ batchSize: 4, steps: 3 }, 'steps'],
+    [{ verbose: 1 }, 'verbose'],
+    [{ sampleWeight: [1] }, 'sampleWeight'],
+    [7, 'args'],
+  ])('%j', async (args, path) => {
+    expect(await refused(x, y, args as object)).toMatchObject({ path });
+  });
+});
+
+describe('trainOnBatch refuses', () => {
+  it.each([
+    [{ classWeight: { 0: 1 } }, 'classWeight'],
+    [{ sampleWeight: 2 }, 'sampleWeight'],
+    [null, 'args'],
+  ])('%j', async (args, path) => {
+    expect(await refusal(() => trainer.trainOnBatch(x, y, args as object))).toMatchObject({ path });
+  });
+
+  it('x and y of different lengths', async () => {
+    const error = await refusal(() => trainer.trainOnBatch(x, made(tf.zeros([7, 3]))));
+    expect(error).toMatchObject({ name: 'ConfigurationError', path: 'x and y' });
+  });
+});
+
+describe('predictOnBatch refuses', () => {
+  it('x of the wrong shape', async () => {
+    const error = await refusal(() => trainer.predictOnBatch(made(tf.zeros([8, 5]))));
+    expect(error).toMatchObject({ name: 'ConfigurationError', path: 'x' });
   });
 });
 

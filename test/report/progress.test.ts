@@ -15,6 +15,11 @@ class ScriptedTrainer {
     this.events$.next({ kind: 'train-begin', epochs, stepsPerEpoch: 2, samples: SAMPLES });
   }
 
+  /** As a dataset does: without a number of samples, and perhaps of mini-batches. */
+  beginDataset(stepsPerEpoch: number | undefined): void {
+    this.events$.next({ kind: 'train-begin', epochs: 1, stepsPerEpoch, samples: undefined });
+  }
+
   beginEpoch(epoch: number): void {
     this.events$.next({ kind: 'epoch-begin', epoch });
   }
@@ -34,10 +39,10 @@ class ScriptedTrainer {
   }
 }
 
-function watch(isTTY: boolean) {
+function watch(isTTY: boolean, lines = false) {
   const trainer = new ScriptedTrainer();
   const stream = new FakeStream(isTTY);
-  const subscription = showProgress(trainer, { stream, now: () => trainer.nowMs });
+  const subscription = showProgress(trainer, { stream, now: () => trainer.nowMs, lines });
   return { trainer, stream, subscription };
 }
 
@@ -126,6 +131,47 @@ describe('progress in a terminal', () => {
     trainer.events$.next({ kind: 'train-end', stopped: true });
     expect(stream.written.endsWith('\n')).toBe(true);
     expect(stream.lastDrawnLines).toHaveLength(1);
+  });
+});
+
+describe('progress of a dataset', () => {
+  it('counts mini-batches where their number is known', () => {
+    const { trainer, stream, subscription } = watch(true);
+    trainer.beginDataset(4);
+    trainer.beginEpoch(0);
+    trainer.step(0, 50, 1000, { loss: 2 });
+    subscription.unsubscribe();
+    const bar = `${'█'.repeat(6)}${'░'.repeat(18)}`;
+    expect(stream.lastDrawnLines).toEqual([`epoch 1/1 ${bar} 25% | loss 2.000 | 50 samples/s | ETA 3 s`]);
+  });
+
+  it('shows no bar where nobody knows how long it is', () => {
+    const { trainer, stream } = watch(true);
+    trainer.beginDataset(undefined);
+    trainer.beginEpoch(0);
+    trainer.step(0, 50, 1000, { loss: 2 });
+    trainer.step(0, 30, 1000, { loss: 2 });
+    trainer.endEpoch(0, { loss: 2 });
+    expect(stream.lastDrawnLines).toEqual(['epoch 1/1 | loss 2.000 | 40 samples/s | 2 s']);
+  });
+
+  it('tells the samples so far in a file', () => {
+    const { trainer, stream } = watch(false);
+    trainer.beginDataset(undefined);
+    trainer.beginEpoch(0);
+    trainer.step(0, 50, 12_000, { loss: 2 });
+    expect(stream.written).toBe('epoch 1/1 50 samples | loss 2.000 | 4 samples/s | 12 s\n');
+  });
+});
+
+describe('progress as lines', () => {
+  it('draws no bar in a terminal either', () => {
+    const { trainer, stream } = watch(true, true);
+    trainer.begin();
+    trainer.beginEpoch(0);
+    trainer.step(0, 200, 1000, { loss: 2 });
+    trainer.endEpoch(0, { loss: 2 });
+    expect(stream.written).toBe('epoch 1/1 | loss 2.000 | 200 samples/s | 1 s\n');
   });
 });
 
