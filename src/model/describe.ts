@@ -32,16 +32,23 @@ export function describeStages(cut: CutModel): StageSpec[] {
         .map(({ to, values, gradientValues }): EdgeValues => ({ peer: to, values, gradientValues })),
       trainable: cut.weights
         .filter(({ owner }) => owner.stage === stage.index)
-        .map(({ order, positions, owner: { layer, weight } }) => ({
+        .map(({ order, frozen, positions, owner: { layer, weight } }) => ({
           layer: place.get(layer)!,
           weight,
           order,
+          frozen,
           positions,
         })),
-      copies: cut.weights.flatMap(({ order, owner, users }) =>
+      copies: cut.weights.flatMap(({ order, frozen, owner, users }) =>
         users
           .filter(user => user.stage === stage.index)
-          .map(({ layer, weight }) => ({ layer: place.get(layer)!, weight, order, owner: owner.stage })),
+          .map(({ layer, weight }) => ({
+            layer: place.get(layer)!,
+            weight,
+            order,
+            frozen,
+            owner: owner.stage,
+          })),
       ),
       lent: stageTies(cut)
         .filter(({ owner }) => owner === stage.index)

@@ -30,6 +30,7 @@ export interface PlacedWeight {
   /** See `TrainableWeight`. */
   readonly order: number;
   readonly shape: readonly number[];
+  readonly frozen: boolean;
   readonly positions: readonly number[];
   readonly owner: WeightCopy;
   /** The other copies, by stage. */

@@ -1,9 +1,9 @@
 /**
- * The weights that training updates. tfjs takes them when the model is compiled, so that is what counts: a `trainable`
- * flag set later has no effect until the model is compiled again.
+ * The weights that training updates. tfjs takes them when the model is compiled: a weight that is thawed later stays as it is
+ * until the model is compiled again. One that is frozen later gets no gradient from then on, but keeps its place.
  */
 import type * as tf from '@tensorflow/tfjs';
-import { compiled, type LayerVariable } from '../tfjs/internals.js';
+import { compiled, type LayerVariable, variableOf } from '../tfjs/internals.js';
 import type { ModelGraph } from './graph.js';
 import { canonicalWeights } from './weights.js';
 
@@ -11,6 +11,8 @@ export interface TrainableWeight {
   /** Number of the variable, in order of first mention in `optimizedWeights`. */
   readonly order: number;
   readonly shape: readonly number[];
+  /** Whether it was frozen since the model was compiled. */
+  readonly frozen: boolean;
   /** Positions in `optimizedWeights`. */
   readonly positions: readonly number[];
   /** Where the variable stands: in several layers if a layer is part of several nested models. */
@@ -47,6 +49,8 @@ export function trainableWeights(graph: ModelGraph): readonly TrainableWeight[] 
   }
   return [...positionsOf].flatMap(([variable, positions], order) => {
     const places = placesOf.get(variable);
-    return places === undefined ? [] : [{ order, shape: variable.shape as number[], positions, places }];
+    const shape = variable.shape as number[];
+    const frozen = !variableOf(variable).trainable;
+    return places === undefined ? [] : [{ order, shape, frozen, positions, places }];
   });
 }

@@ -49,6 +49,8 @@ export interface WeightRef {
   readonly weight: number;
   /** Number of the variable among all trainable ones of the model. */
   readonly order: number;
+  /** Whether it stays as it is all the same, because it was frozen after the model was compiled. */
+  readonly frozen: boolean;
 }
 
 /** A trainable weight in the stage that steps it. */

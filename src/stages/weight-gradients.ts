@@ -11,6 +11,8 @@ import { slotFreeCopy } from './slot-free-copy.js';
 export class WeightGradients {
   /** The weights that the stage owns, as in `StageSpec.trainable`, then its copies of others. */
   readonly variables: readonly tf.Variable[];
+  /** By position in `variables`: such a weight keeps its place but gets no gradient. */
+  readonly #isFrozen: readonly boolean[];
   readonly #spec: StageSpec;
   readonly #backend: Backend;
   readonly #indexOfOwned: ReadonlyMap<number, number>;
@@ -20,7 +22,9 @@ export class WeightGradients {
   constructor(spec: StageSpec, layers: StageLayers, backend: Backend) {
     this.#spec = spec;
     this.#backend = backend;
-    this.variables = [...spec.trainable, ...spec.copies].map(ref => layers.variable(ref));
+    const refs = [...spec.trainable, ...spec.copies];
+    this.variables = refs.map(ref => layers.variable(ref));
+    this.#isFrozen = refs.map(({ frozen }) => frozen);
     this.#indexOfOwned = new Map(spec.trainable.map(({ order }, index) => [order, index]));
     this.#sums = this.variables.map(() => undefined);
   }
@@ -41,6 +45,10 @@ export class WeightGradients {
    * @param largestReceived elements of the largest received tensor that the gradient may alias
    */
   add(index: number, gradient: tf.Tensor, largestReceived: number): void {
+    if (this.#isFrozen[index]!) {
+      gradient.dispose();
+      return;
+    }
     const sum = this.#sums[index];
     if (sum === undefined) {
       this.#sums[index] = slotFreeCopy(this.#backend, gradient, largestReceived);

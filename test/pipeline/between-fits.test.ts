@@ -1,6 +1,6 @@
 /** Whatever the user does to the model between two fits is noticed and applied. */
 import * as tf from '@tensorflow/tfjs';
-import type { PipelinedModel } from 'millrace';
+import type { PipelinedModel, TrainerEvent } from 'millrace';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   BACKENDS,
@@ -115,6 +115,66 @@ describe('between two fits', () => {
       await trainer.fit(x, y, args);
       expectSameWeights(weightsOf(model), weightsOf(plain));
     }
+  });
+
+  it.each(BACKENDS)(
+    'freezing a layer without compiling counts at once, and is warned of, on %s',
+    async backend => {
+      const { trainer, plain, model } = await fitTwice(changed => {
+        changed.getLayer('hidden1').trainable = false;
+      }, backend);
+      const warnings: TrainerEvent[] = [];
+      trainer.events$.subscribe(event => event.kind === 'warning' && warnings.push(event));
+      for (const each of [plain, model]) each.getLayer('hidden2').trainable = false;
+      await plain.fit(x, y, args);
+      await trainer.fit(x, y, args);
+      expectSameWeights(weightsOf(model), weightsOf(plain), 1e-4);
+      expect(warnings).toMatchObject([
+        { code: 'TRAINABLE_CHANGED', message: expect.stringMatching(/^4 weights are trainable now, but 8/) },
+      ]);
+      // Thawed again, it goes on with the optimizer state that it had.
+      for (const each of [plain, model]) each.getLayer('hidden1').trainable = true;
+      await plain.fit(x, y, args);
+      await trainer.fit(x, y, args);
+      expectSameWeights(weightsOf(model), weightsOf(plain), 1e-4);
+    },
+  );
+
+  it('thawing a layer without compiling does not count', async () => {
+    const make = (): tf.Sequential => {
+      const model = newClassifier();
+      model.getLayer('hidden1').trainable = false;
+      compile(model);
+      model.getLayer('hidden1').trainable = true;
+      return model;
+    };
+    const [plain, model] = [make(), make()];
+    await plain.fit(x, y, args);
+    await (await open(model)).fit(x, y, args);
+    expectSameWeights(weightsOf(model), weightsOf(plain));
+  });
+
+  it('freezing everything is refused, and thawing it mends that', async () => {
+    const model = compiledClassifier();
+    const trainer = await open(model);
+    for (const { name } of model.layers) model.getLayer(name).trainable = false;
+    for (const call of [() => trainer.fit(x, y, args), () => trainer.trainOnBatch(x, y)]) {
+      expect(await refusal(call)).toMatchObject({
+        name: 'ModelError',
+        message: expect.stringMatching(/'classifier' has no trainable weight/),
+      });
+    }
+    for (const { name } of model.layers) model.getLayer(name).trainable = true;
+    const twin = compiledClassifier();
+    await twin.fit(x, y, args);
+    await trainer.fit(x, y, args);
+    expectSameWeights(weightsOf(model), weightsOf(twin));
+  });
+
+  it('single mini-batches and fits take turns, the optimizer state going on', async () => {
+    await fitTwice(async (model, trainer) => {
+      await (trainer ?? model).trainOnBatch(x, y);
+    });
   });
 
   it('another learning rate counts', async () => {

@@ -18,7 +18,7 @@ import {
 import type { ResolvedOptions } from '../../options.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import type { BackendName, CompileSpec, StageSpec } from '../../protocol/stage-spec.js';
-import { compiled } from '../../tfjs/internals.js';
+import { compiled, variableOf } from '../../tfjs/internals.js';
 import { forwardOnly } from '../plan/index.js';
 import { checkPlan, countStages, type ModelPlan, planModel } from './plan-model.js';
 import { DriverSession, type SessionGeometry } from './session.js';
@@ -257,10 +257,11 @@ function startPool(
 
 type CompiledIdentity = readonly unknown[];
 
-/** What changes when the user compiles again. */
+/** What changes when the user compiles again, or freezes a weight. */
 function identityOf(model: tf.LayersModel): CompiledIdentity {
   const { optimizer_, loss, metrics, collectedTrainableWeights } = compiled(model);
-  return [optimizer_, loss, metrics, collectedTrainableWeights];
+  const flags = (collectedTrainableWeights ?? []).map(weight => variableOf(weight).trainable);
+  return [optimizer_, loss, metrics, collectedTrainableWeights, ...flags];
 }
 
 function isSame(a: CompiledIdentity, b: CompiledIdentity): boolean {

@@ -1,7 +1,6 @@
 /** From the arguments of `fit` and `fitDataset` to a training loop over a source of mini-batches. */
 import type * as tf from '@tensorflow/tfjs';
 import { ConfigurationError } from '../../../errors.js';
-import { compiled } from '../../../tfjs/internals.js';
 import { standardizeCallbacks } from '../callbacks.js';
 import { checkDataset } from '../data/dataset.js';
 import { labelledData, weightedByClass } from '../data/user-data.js';
@@ -9,6 +8,7 @@ import { checkCommonArgs, checkCount, checkOneOf, type FitArgs, type FitDatasetA
 import { DatasetSource } from './dataset-source.js';
 import { type FitContext, FitLoop, type FitTask } from './loop.js';
 import { TensorSource } from './tensor-source.js';
+import { checkTrainables } from './trainables.js';
 import { datasetValidation, withValidation } from './validation.js';
 
 /** Trains on samples in memory, as tfjs's `fit` does. */
@@ -37,7 +37,7 @@ export async function fitTensors(
     initialEpoch: options.initialEpoch,
     stepsPerEpoch: args.stepsPerEpoch ?? undefined,
   });
-  warnOfStaleTrainables(context);
+  checkTrainables(context);
   return new FitLoop(context, { ...options, source, validation }).run();
 }
 
@@ -73,7 +73,7 @@ export async function fitDataset(
     stop,
     warn,
   });
-  warnOfStaleTrainables(context);
+  checkTrainables(context);
   try {
     return await new FitLoop(context, { ...options, source, validation }).run();
   } finally {
@@ -96,16 +96,4 @@ function refuse(args: object, name: string, remedy: string): void {
   const value = (args as Record<string, unknown>)[name];
   if (value === undefined || value === null) return;
   throw new ConfigurationError(name, `fitDataset() takes no '${name}'. ${remedy}`);
-}
-
-/** As in tfjs, what learns is settled by `compile`. */
-function warnOfStaleTrainables({ model, warn }: FitContext): void {
-  const collected = compiled(model).collectedTrainableWeights;
-  if (collected === undefined || collected === null || collected.length === model.trainableWeights.length)
-    return;
-  warn(
-    'TRAINABLE_CHANGED',
-    `${model.trainableWeights.length} weights are trainable now, but ${collected.length} were when the model was compiled, and ` +
-      'those are trained. Compile it again if that is not meant.',
-  );
 }

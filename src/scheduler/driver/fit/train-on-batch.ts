@@ -7,6 +7,7 @@ import { runBatches } from '../run-batches.js';
 import type { TrainOnBatchArgs } from './args.js';
 import type { FitContext } from './loop.js';
 import { NanWatch } from './nan-watch.js';
+import { checkTrainables } from './trainables.js';
 
 /** The loss and metrics before the step, in the order of `model.metricsNames`. */
 export async function trainOnBatch(
@@ -18,6 +19,7 @@ export async function trainOnBatch(
   const { model, runtime, emit, warn, isObserved, steps } = context;
   const owner = { model, compile: runtime.compile };
   const data = weightedByClass(owner, await labelledData(owner, x, y, sampleWeight), classWeight);
+  checkTrainables(context);
   const batch = { ...data, rows: Uint32Array.from({ length: data.sampleCount }, (_, row) => row) };
   const report = await lastValueFrom(
     runBatches({
