@@ -1,11 +1,12 @@
 /** Training and evaluating on datasets, against plain `fitDataset` and `evaluateDataset` on the same mini-batches. */
 import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
-import type { FitDatasetArgs, PipelinedModel } from 'millrace';
-import { describe, expect, it } from 'vitest';
+import type { DatasetBatch, FitDatasetArgs, PipelinedModel } from 'millrace';
+import { describe, expect, it, vi } from 'vitest';
+import { DriverSession } from '#internal/scheduler/driver/session.js';
 import { describeOnBackends } from '../helpers/backends.js';
 import { expectTensorsClose } from '../helpers/compare.js';
-import { integers, oneHot } from '../helpers/data.js';
+import { integers, oneHot, uniform } from '../helpers/data.js';
 import { branching, type ModelKind, masked, mlp, regularized } from '../helpers/models.js';
 import { asList, expectSameHistory, expectSameWeights, type Pair, start, withPair } from './support.js';
 
@@ -301,18 +302,67 @@ describe('of the arguments of fitDataset', () => {
     });
   });
 
-  it('epoch after epoch of growing mini-batches does not pile up sessions', async () => {
+  it('labels of sequences need no axis of their own, as in plain fitDataset', async () => {
     await tf.setBackend('cpu');
+    const tagging: ModelKind = {
+      name: 'a tagger',
+      loss: 'sparseCategoricalCrossentropy',
+      metrics: [],
+      build: () =>
+        tf.sequential({
+          layers: [
+            tf.layers.dense({ inputShape: [5, 3], units: 6, activation: 'tanh' }),
+            tf.layers.dense({ units: 4, activation: 'softmax' }),
+          ],
+        }),
+      samples: (count, seed) => ({
+        x: uniform([count, 5, 3], seed),
+        y: integers([count, 5], seed, 0, 4),
+      }),
+    };
+    await withPair(tagging, 'cpu', { stages: 2, microBatches: 2 }, async (pair, trainer) => {
+      await expectSameFit(pair, trainer, () => datasetOf(tagging, [6, 3]));
+    });
+  });
+
+  it('a larger session that is open already changes no bit', async () => {
+    await tf.setBackend('cpu');
+    const weightsAfter = async (sizeBefore: number): Promise<number[][]> => {
+      let weights: number[][] = [];
+      await withPair(mlp, 'cpu', { stages: 2, microBatches: 3 }, async (pair, trainer) => {
+        await trainer.fitDataset(() => [dispensable(sizeBefore)], { epochs: 1 });
+        start(pair, 'adam', 2);
+        await trainer.fitDataset(datasetOf(mlp, [7, 10, 2]), { epochs: 2 });
+        weights = pair.piped.getWeights().map(weight => [...weight.dataSync()]);
+      });
+      return weights;
+    };
+    const dispensable = (size: number): DatasetBatch => {
+      const { x, y } = mlp.samples(size, 1);
+      return { xs: x, ys: y };
+    };
+    expect(await weightsAfter(64)).toEqual(await weightsAfter(1));
+  });
+
+  it('epochs of growing mini-batches open few sessions, and none again', async () => {
+    await tf.setBackend('cpu');
+    const open = vi.spyOn(DriverSession, 'open');
     await withPair(mlp, 'cpu', { stages: 2, microBatches: 2 }, async (_pair, trainer) => {
       const growing = () =>
         datasetOf(
           mlp,
           Array.from({ length: 40 }, (_, index) => index + 1),
         );
-      await trainer.fitDataset(growing(), { epochs: 1 });
-      const before = await trainer.memory();
+      open.mockClear();
       await trainer.fitDataset(growing(), { epochs: 3 });
-      expect(await trainer.memory()).toEqual(before);
+      // Every one has at least twice the room of the one before; micro-batches grow from 1 row to 20.
+      const rows = open.mock.calls.map(([, , { microBatchRows }]) => microBatchRows);
+      for (const [index, count] of rows.slice(1).entries()) expect(count).toBeGreaterThan(2 * rows[index]!);
+      expect(rows.at(-1)).toBeGreaterThanOrEqual(20);
+      open.mockClear();
+      await trainer.fitDataset(growing(), { epochs: 1 });
+      expect(open).not.toHaveBeenCalled();
     });
+    open.mockRestore();
   });
 });

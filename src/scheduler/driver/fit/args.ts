@@ -77,16 +77,16 @@ export interface EvaluateArgs {
   steps?: number;
   /** What each sample counts in the loss. */
   sampleWeight?: UserSampleWeights;
-  /** tfjs has no progress here either. */
-  verbose?: 0;
+  /** Only 0: tfjs has no progress here either, and refuses 1. */
+  verbose?: 0 | 1;
 }
 
 /** What `evaluateDataset` takes. */
 export interface EvaluateDatasetArgs {
   /** Mini-batches to evaluate; without it the whole dataset. */
   batches?: number;
-  /** tfjs has no progress here either. */
-  verbose?: 0;
+  /** Only 0: tfjs has no progress here either, and refuses 1. */
+  verbose?: 0 | 1;
 }
 
 /** What `predict` takes. */
