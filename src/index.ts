@@ -24,6 +24,7 @@ export type { Action, ComputeAction } from './protocol/action.js';
 export type { Schedule } from './protocol/schedule.js';
 export { formatPlan } from './report/plan-table.js';
 export { type ProgressOptions, showProgress } from './report/progress.js';
+export { type TensorBoardOptions, tensorBoard } from './report/tensorboard/index.js';
 export type { UserCallbacks } from './scheduler/driver/callbacks.js';
 export type { DatasetBatch, DatasetLike, UserDataset } from './scheduler/driver/data/dataset.js';
 export type { UserSampleWeights } from './scheduler/driver/data/sample-weights.js';

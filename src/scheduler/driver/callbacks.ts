@@ -76,17 +76,31 @@ function hasHook(
   return methods.some(method => callback[method] !== base[method]);
 }
 
+/**
+ * A callback of Millrace's own says under this key when it reads the model's weights. Anybody else's may do so in every
+ * hook that it has.
+ */
+export const READS_WEIGHTS = Symbol('millrace.readsWeights');
+
+function declaredReads(callback: Callback): 'never' | 'after-epochs' | undefined {
+  return (callback as { [READS_WEIGHTS]?: 'never' | 'after-epochs' })[READS_WEIGHTS];
+}
+
 /** Whether a callback looks at every batch: training then waits for it, with the model's weights up to date. */
 export function watchesBatches(callbacks: readonly Callback[]): boolean {
-  return callbacks.some(callback =>
-    hasHook(callback, ['batchBegin', 'batchEnd', 'yield'], ['onBatchBegin', 'onBatchEnd']),
+  return callbacks.some(
+    callback =>
+      declaredReads(callback) === undefined &&
+      hasHook(callback, ['batchBegin', 'batchEnd', 'yield'], ['onBatchBegin', 'onBatchEnd']),
   );
 }
 
 /** Whether a callback looks at epochs and may read the model's weights there. */
 export function watchesEpochs(callbacks: readonly Callback[]): boolean {
-  return callbacks.some(callback =>
-    hasHook(callback, ['epochBegin', 'epochEnd'], ['onEpochBegin', 'onEpochEnd']),
+  return callbacks.some(
+    callback =>
+      declaredReads(callback) !== 'never' &&
+      hasHook(callback, ['epochBegin', 'epochEnd'], ['onEpochBegin', 'onEpochEnd']),
   );
 }
 
