@@ -9,6 +9,12 @@ export default defineConfig({
     fileParallelism: false,
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    // What the declarations in `dist/` promise, checked by the compiler.
+    typecheck: {
+      enabled: true,
+      include: ['test/types/**/*.test-d.ts'],
+      tsconfig: 'test/types/tsconfig.json',
+    },
     server: { deps: { external: [/\/dist\//] } },
   },
 });

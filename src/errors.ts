@@ -6,6 +6,7 @@ import type { Failure } from './protocol/failure.js';
 
 /** Base class: `error instanceof MillraceError` tells Millrace's refusals from bugs and from tfjs's errors. */
 export class MillraceError extends Error {
+  /** Stable from version to version, unlike the message. */
   readonly code: string;
 
   constructor(code: string, message: string, options?: ErrorOptions) {
@@ -73,6 +74,7 @@ export class StageError extends MillraceError {
   /** Text form of the action that failed, such as `1B3`. */
   readonly action: string | undefined;
 
+  /** @internal */
   constructor(failure: Failure) {
     const where = [
       failure.stage === undefined ? undefined : `stage ${failure.stage}`,

@@ -20,8 +20,17 @@ export { fileSystem } from './io/file-system.js';
 export type { PipelineOptions } from './options.js';
 export { PipelinedModel, pipeline } from './pipeline.js';
 export type { Plan, StagePlan } from './plan.js';
-export type { Action, ComputeAction } from './protocol/action.js';
+export type {
+  Action,
+  CommunicationAction,
+  ComputeAction,
+  Pass,
+  Peer,
+  RecomputeAction,
+  StepAction,
+} from './protocol/action.js';
 export type { Schedule } from './protocol/schedule.js';
+export type { BackendName } from './protocol/stage-spec.js';
 export { formatPlan } from './report/plan-table.js';
 export { type ProgressOptions, showProgress } from './report/progress.js';
 export { type TensorBoardOptions, tensorBoard } from './report/tensorboard/index.js';

@@ -4,7 +4,10 @@
  */
 import { z } from 'zod';
 import { ConfigurationError } from './errors.js';
+import type { PipelineOptions } from './pipeline-options.js';
 import { SCHEDULE_NAMES } from './scheduler/plan/index.js';
+
+export type { PipelineOptions } from './pipeline-options.js';
 
 const count = z.int().min(1);
 
@@ -37,9 +40,7 @@ const OPTIONS = {
     "'auto' or a whole number of at least 1",
   ],
   schedule: [
-    z
-      .union([z.literal('auto'), z.enum(SCHEDULE_NAMES as [string, ...string[]]), scheduleData])
-      .default('auto'),
+    z.union([z.literal('auto'), z.enum(SCHEDULE_NAMES), scheduleData]).default('auto'),
     `'auto', ${SCHEDULE_NAMES.map(name => `'${name}'`).join(', ')} or a Schedule object`,
   ],
   partition: [
@@ -67,35 +68,16 @@ const OPTIONS = {
   ],
   seed: [z.int().min(0).optional(), 'a whole number of at least 0'],
   stallTimeoutMs: [z.number().positive().default(60_000), 'a positive number of milliseconds'],
-} as const satisfies Record<string, readonly [z.ZodType, string]>;
+} as const satisfies {
+  // Every documented option has its schema, and none takes what is not documented.
+  [Key in keyof Required<PipelineOptions>]: readonly [z.ZodType<unknown, PipelineOptions[Key]>, string];
+};
 
 const schema = z.strictObject(
   Object.fromEntries(Object.entries(OPTIONS).map(([key, [type]]) => [key, type])) as {
     [Key in keyof typeof OPTIONS]: (typeof OPTIONS)[Key][0];
   },
 );
-
-/**
- * How a model is run. Everything is optional; `auto` is decided from the model and the machine.
- *
- * - `backend`: engine inside the workers; `auto` takes the first of tensorflow, wasm and cpu that loads.
- * - `workers`: worker threads; `auto` is one a core.
- * - `stages`: pieces that the model is cut into; `auto` is one a worker, as far as the model can be cut.
- * - `microBatches`: pieces that a mini-batch is cut into.
- * - `schedule`: order of work in each worker: `gpipe`, `1f1b`, or a schedule of your own.
- * - `partition`: where to cut: by measured time (`auto`), number of layers, parameters, or by name.
- * - `recompute`: which forward passes run again before their backward pass, to keep fewer activations.
- * - `batchNorm`: `exact` keeps the numbers of plain `fit` and needs one micro-batch; `micro-batch` normalises each
- *   micro-batch by itself, as GPipe does; `deferred` does so too, but moves running statistics once a mini-batch.
- * - `clipNorm`: gradients whose L2 norm over all weights is larger are scaled down to it before the step; a tied weight
- *   counts once.
- * - `setup`: modules that every worker imports first, for custom layers, losses and metrics.
- * - `lossWeights`: what each output's loss counts in the total, for models with several outputs: a list, or an object by
- *   output name in which an output that is left out counts 1. tfjs has no such weights.
- * - `seed`: of shuffling and of random layers; a random one by default.
- * - `stallTimeoutMs`: how long nothing may move before `fit` gives up.
- */
-export type PipelineOptions = z.input<typeof schema>;
 
 /** Options with their defaults filled in. */
 export type ResolvedOptions = z.output<typeof schema>;

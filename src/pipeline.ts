@@ -263,6 +263,7 @@ export class PipelinedModel implements AsyncDisposable {
     this.#events$.complete();
   }
 
+  /** What `await using` calls: `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -4,6 +4,7 @@ import { crossingValues } from './model/index.js';
 import type { Schedule } from './protocol/schedule.js';
 import type { ModelPlan } from './scheduler/driver/plan-model.js';
 
+/** What one stage holds, and what it was measured to cost. */
 export interface StagePlan {
   readonly stage: number;
   /** Index of the worker thread that holds the stage. */
@@ -21,6 +22,7 @@ export interface StagePlan {
   readonly share: number | undefined;
 }
 
+/** What runs where. */
 export interface Plan {
   readonly backend: BackendChoice['name'];
   readonly backendReason: string;

@@ -64,6 +64,7 @@ export interface StepAction {
   readonly stage: number;
 }
 
+/** Anything that a worker does, told apart by `kind`. */
 export type Action = ComputeAction | RecomputeAction | CommunicationAction | StepAction;
 
 export type ActionKind = Action['kind'];

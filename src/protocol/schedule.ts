@@ -1,6 +1,7 @@
 /** A schedule: which worker computes what, in which order, for one mini-batch. Data, never code. */
 import type { ComputeAction } from './action.js';
 
+/** Who computes what in which order, for one mini-batch. */
 export interface Schedule {
   readonly name: string;
   readonly stageCount: number;

@@ -135,4 +135,5 @@ export interface CompileSpec {
  */
 export type BatchNormMode = 'exact' | 'micro-batch' | 'deferred';
 
+/** An engine that can run stages. */
 export type BackendName = 'tensorflow' | 'wasm' | 'cpu';

@@ -4,6 +4,7 @@ import type { TrainerEvent } from '../scheduler/driver/events.js';
 import { type EpochFacts, EpochMeter } from './epoch-meter.js';
 import { BarView, LineView, type ProgressView } from './progress-views.js';
 
+/** Where `showProgress` writes. */
 export interface ProgressOptions {
   /** Where to write. Default `process.stderr`, so that a program's own output can be piped on. */
   readonly stream?: NodeJS.WritableStream & { readonly isTTY?: boolean };

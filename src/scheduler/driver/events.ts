@@ -31,6 +31,7 @@ export interface WarningPlace {
 
 export type Warn = (code: string, message: string, place?: WarningPlace) => void;
 
+/** What happened, told apart by `kind`: a `switch` over it narrows the rest. */
 export type TrainerEvent =
   | WarningEvent
   | {

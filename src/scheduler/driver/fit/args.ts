@@ -17,6 +17,7 @@ export type ValidationTensors =
 interface CommonFitArgs {
   /** Shows progress on stderr: 1 a bar per epoch in a terminal and lines elsewhere, 2 lines. Nothing without it. */
   verbose?: 0 | 1 | 2;
+  /** One or several, as objects with hooks or as instances of tfjs's callback classes. */
   callbacks?: UserCallbacks;
   /** First epoch; training ends before the epoch of number `epochs`. */
   initialEpoch?: number;
@@ -24,7 +25,7 @@ interface CommonFitArgs {
   classWeight?: UserClassWeights;
   /** How often callbacks given as objects let the event loop go on, and `onYield` is called. */
   yieldEvery?: tf.ModelFitArgs['yieldEvery'];
-  /** Stops training when it fires. */
+  /** Stops the training between two mini-batches when it fires; `fit` then rejects with a `TrainingAbortedError`. */
   signal?: AbortSignal;
   /** Ends training at the first mini-batch whose loss is NaN or infinite. */
   terminateOnNaN?: boolean;

@@ -5,13 +5,14 @@ import type { ScheduleGenerator, ScheduleParams } from './clock.js';
 import { gpipe } from './gpipe.js';
 import { oneFOneB } from './one-f-one-b.js';
 
-const GENERATORS: ReadonlyMap<string, ScheduleGenerator> = new Map([
-  ['gpipe', gpipe],
-  ['1f1b', oneFOneB],
-]);
+const BY_NAME = { gpipe, '1f1b': oneFOneB } as const satisfies Record<string, ScheduleGenerator>;
+
+export type ScheduleName = keyof typeof BY_NAME;
+
+const GENERATORS: ReadonlyMap<string, ScheduleGenerator> = new Map(Object.entries(BY_NAME));
 
 /** Names that `generateSchedule` knows. */
-export const SCHEDULE_NAMES: readonly string[] = [...GENERATORS.keys()];
+export const SCHEDULE_NAMES = Object.keys(BY_NAME) as readonly ScheduleName[];
 
 export function generateSchedule(name: string, params: ScheduleParams): Schedule {
   const generate = GENERATORS.get(name);

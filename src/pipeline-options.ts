@@ -1,0 +1,49 @@
+/** The options of `pipeline()` as users see them. `options.ts` checks values against a schema that must say the same. */
+import type { Schedule } from './protocol/schedule.js';
+import type { BackendName } from './protocol/stage-spec.js';
+
+/** How a model is run. Everything is optional; `auto` is decided from the model and the machine. */
+export interface PipelineOptions {
+  /** Engine inside the workers; `auto` takes the first of tensorflow, wasm and cpu that loads. Default `auto`. */
+  readonly backend?: BackendName | 'auto' | undefined;
+  /** Worker threads; `auto` is one a core. Default `auto`. */
+  readonly workers?: number | 'auto' | undefined;
+  /**
+   * Pieces that the model is cut into; `auto` is one a worker, as far as the model can be cut. With more stages than workers,
+   * a worker holds several. Default `auto`.
+   */
+  readonly stages?: number | 'auto' | undefined;
+  /** Pieces that a mini-batch is cut into. Default `auto`. */
+  readonly microBatches?: number | 'auto' | undefined;
+  /** Order of work in each worker, by name, or a schedule of your own. Default `auto`. */
+  readonly schedule?: 'auto' | '1f1b' | 'gpipe' | Schedule | undefined;
+  /**
+   * Where to cut: by measured time (`auto`), number of layers (`uniform`), number of weights (`parameters`), or by the names of
+   * the layers that begin stages 1, 2, …. Default `auto`.
+   */
+  readonly partition?: 'auto' | 'uniform' | 'parameters' | readonly string[] | undefined;
+  /** Which forward passes run again before their backward pass, to keep fewer activations. Default `never`. */
+  readonly recompute?: 'never' | 'except-last' | 'always' | undefined;
+  /**
+   * What batch normalization is computed over. `exact` keeps the numbers of plain `fit` and needs one micro-batch;
+   * `micro-batch` normalises each micro-batch by itself, as GPipe does; `deferred` does so too, but moves running statistics
+   * once a mini-batch. Default `auto`.
+   */
+  readonly batchNorm?: 'auto' | 'exact' | 'micro-batch' | 'deferred' | undefined;
+  /**
+   * Gradients whose L2 norm over all weights is larger are scaled down to it before the step; a tied weight counts once.
+   * None by default.
+   */
+  readonly clipNorm?: number | undefined;
+  /**
+   * What each output's loss counts in the total, for models with several outputs: a list, or an object by output name in which
+   * an output that is left out counts 1. tfjs has no such weights.
+   */
+  readonly lossWeights?: readonly number[] | Readonly<Record<string, number>> | undefined;
+  /** Modules that every worker imports first, for custom layers, losses and metrics: paths or `file:` URLs. */
+  readonly setup?: string | readonly string[] | undefined;
+  /** Of shuffling and of random layers, for runs that can be repeated. A random one by default. */
+  readonly seed?: number | undefined;
+  /** How long nothing may move before `fit` gives up, in milliseconds. Default 60,000. */
+  readonly stallTimeoutMs?: number | undefined;
+}

@@ -1,0 +1,108 @@
+/** The public face, name by name: what is missing breaks users, and what is there by accident is there for ever. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as millrace from 'millrace';
+import type ts from 'typescript';
+import { beforeAll, describe, expect, it } from 'vitest';
+import {
+  isValue,
+  type PublicFace,
+  reachableAny,
+  readPublicFace,
+  undocumentedSettings,
+} from './public-face.js';
+
+const VALUES = [
+  'BackendError',
+  'ConfigurationError',
+  'MillraceError',
+  'ModelError',
+  'ModelFileError',
+  'PipelinedModel',
+  'StageError',
+  'StateError',
+  'TrainingAbortedError',
+  'fileSystem',
+  'formatPlan',
+  'pipeline',
+  'registerWasmTrainingKernels',
+  'showProgress',
+  'tensorBoard',
+];
+
+const TYPES = [
+  'Action',
+  'ActionRecord',
+  'BackendName',
+  'BatchArgs',
+  'CommunicationAction',
+  'ComputeAction',
+  'FitArgs',
+  'ModelFileProblem',
+  'Pass',
+  'Peer',
+  'PipelineOptions',
+  'Plan',
+  'ProgressOptions',
+  'RecomputeAction',
+  'Schedule',
+  'StagePlan',
+  'StepAction',
+  'TensorBoardOptions',
+  'TrainerEvent',
+  'UserCallbacks',
+  'UserTensors',
+];
+
+let face: PublicFace;
+beforeAll(() => {
+  face = readPublicFace();
+});
+
+describe('the exports', () => {
+  const named = (wanted: (symbol: ts.Symbol) => boolean) =>
+    [...face.exports].filter(([, symbol]) => wanted(symbol)).map(([name]) => name);
+
+  it('are these values, declared and there when the program runs', () => {
+    expect(named(isValue).sort()).toEqual(VALUES);
+    expect(Object.keys(millrace).sort()).toEqual(VALUES);
+    expect(Object.keys(createRequire(import.meta.url)('millrace')).sort()).toEqual(VALUES);
+  });
+
+  it('are these types', () => {
+    expect(named(symbol => !isValue(symbol)).sort()).toEqual(TYPES);
+  });
+});
+
+describe('the types', () => {
+  it('hold no `any` that a user can reach', () => {
+    expect(reachableAny(face)).toEqual([]);
+  });
+
+  it('would show an `any` wherever it hid', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'millrace-types-'));
+    const entry = join(directory, 'index.d.ts');
+    await writeFile(
+      entry,
+      `export declare function direct(options: { deep?: { list: readonly any[] } }): Promise<void>;
+       export type Mapped = Record<string, any>;
+       export declare class Held { method(): Map<string, Set<any>>; }
+       export type Fine = { unknown: unknown; never: never };`,
+    );
+    try {
+      expect(reachableAny(readPublicFace(entry), directory)).toEqual([
+        'direct():options.deep.list<0>',
+        'Mapped[]',
+        'Held() result.method() result<1><0>',
+      ]);
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
+  it('say of every setting what it means', () => {
+    expect(undocumentedSettings(face)).toEqual([]);
+  });
+});
