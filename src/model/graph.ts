@@ -7,6 +7,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { ModelError } from '../errors.js';
+import { explainCopies, isOfClassNamed } from '../tfjs/copies.js';
 import { type GraphCall, type Layer, producerOf } from '../tfjs/internals.js';
 import { assertStateIsInOnePlace } from './shared-state.js';
 import { canonicalWeights } from './weights.js';
@@ -163,10 +164,9 @@ function assertLayersModel(model: unknown): asserts model is tf.LayersModel {
         'Keras model with --output_format=tfjs_layers_model and load it with tf.loadLayersModel().',
     );
   }
-  if (name === 'LayersModel' || name === 'Sequential' || name === 'Functional') {
+  if (isOfClassNamed(model, 'LayersModel')) {
     throw new ModelError(
-      `The model is a ${name} of another copy of TensorFlow.js than the one that Millrace uses. Install ` +
-        '@tensorflow/tfjs once, so that `npm ls @tensorflow/tfjs-layers` shows a single version.',
+      `The model is a ${name} of another copy of TensorFlow.js than the one that Millrace uses.${explainCopies()}`,
     );
   }
   throw new ModelError(`pipeline() takes a tf.LayersModel (or tf.Sequential), but got ${name}.`);

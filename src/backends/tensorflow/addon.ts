@@ -25,7 +25,11 @@ export interface PreparedAddon {
   readonly version: string;
   /** Whether the user's program had loaded the addon before, so that its thread counts could not be set. */
   readonly loadedBefore: boolean;
+  /** Whether the environment asks for one thread, as workers need it. */
+  readonly hasOneThread: boolean;
 }
+
+const THREAD_VARIABLES = ['TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS'];
 
 let prepared: PreparedAddon | undefined;
 
@@ -56,8 +60,7 @@ export function prepareAddon(): PreparedAddon {
   const path = findAddon();
   const loadedBefore = requireFromHere.cache[path] !== undefined;
   if (!loadedBefore) {
-    process.env['TF_NUM_INTRAOP_THREADS'] = '1';
-    process.env['TF_NUM_INTEROP_THREADS'] = '1';
+    for (const variable of THREAD_VARIABLES) process.env[variable] = '1';
     // TensorFlow's start-up notices say nothing about the user's program.
     process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
   }
@@ -73,7 +76,8 @@ export function prepareAddon(): PreparedAddon {
     );
   }
   for (const name of ATTRIBUTE_NAMES) enterAttributeName(addon, name);
-  prepared = { version: addon.TF_Version ?? 'unknown', loadedBefore };
+  const hasOneThread = THREAD_VARIABLES.every(variable => process.env[variable] === '1');
+  prepared = { version: addon.TF_Version ?? 'unknown', loadedBefore, hasOneThread };
   return prepared;
 }
 

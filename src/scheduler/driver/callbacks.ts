@@ -5,6 +5,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { ConfigurationError } from '../../errors.js';
+import { explainCopies, isOfClassNamed } from '../../tfjs/copies.js';
 import { baseCallbackClass } from '../../tfjs/internals.js';
 
 export type Logs = Record<string, number>;
@@ -39,6 +40,14 @@ export function standardizeCallbacks(
   const list = Array.isArray(callbacks) ? callbacks : [callbacks];
   return list.map(callback => {
     if (callback instanceof Base) return callback as Callback;
+    if (isOfClassNamed(callback, Base.name)) {
+      // Its hooks would be called without the object that they belong to.
+      throw new ConfigurationError(
+        'callbacks',
+        `A callback is a ${(callback as object).constructor.name} of another copy of TensorFlow.js than the one that ` +
+          `Millrace uses.${explainCopies()}`,
+      );
+    }
     if (typeof callback !== 'object' || callback === null || Array.isArray(callback)) {
       throw new ConfigurationError(
         'callbacks',
