@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
+import { shuffled } from '../shared/random.mjs';
 
 export const SIDE_PIXELS = 28;
 export const CLASS_COUNT = 10;
@@ -23,7 +24,7 @@ const ORDER_SEED = 1998;
  */
 export function loadDigits(limit = Number.POSITIVE_INFINITY) {
   const images = readImages();
-  const order = shuffled(images.length).slice(0, limit);
+  const order = shuffled(images.length, ORDER_SEED).slice(0, limit);
   const testCount = Math.round(order.length * HELD_BACK_SHARE);
   return {
     training: new Digits(order.slice(testCount).map(index => images[index])),
@@ -75,26 +76,4 @@ function readImages() {
       pixels: values.subarray(index * PIXELS, (index + 1) * PIXELS),
     }));
   }).flat();
-}
-
-/** The numbers from 0 to `count` - 1 in a random order that is the same every time (Fisher and Yates). */
-function shuffled(count) {
-  const order = Array.from({ length: count }, (_, index) => index);
-  const random = randomNumbers(ORDER_SEED);
-  for (let last = count - 1; last > 0; last--) {
-    const other = Math.floor(random() * (last + 1));
-    [order[last], order[other]] = [order[other], order[last]];
-  }
-  return order;
-}
-
-/** Numbers from 0 to 1 (mulberry32 by Tommy Ettinger): short, and good enough to shuffle with. */
-function randomNumbers(seed) {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let bits = Math.imul(state ^ (state >>> 15), state | 1);
-    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61);
-    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

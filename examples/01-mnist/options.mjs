@@ -1,5 +1,6 @@
 /** What the command line takes. */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command } from 'commander';
+import { backendOption, count, countOrAuto } from '../shared/arguments.mjs';
 
 /**
  * @typedef {object} Options
@@ -17,11 +18,7 @@ export function readOptions() {
   return new Command('train.mjs')
     .description('Trains a convolutional network on MNIST digits as a pipeline over worker threads.')
     .option('--json <file>', 'also write the results to this file')
-    .addOption(
-      new Option('--backend <name>', 'engine of the workers')
-        .choices(['auto', 'tensorflow', 'wasm', 'cpu'])
-        .default('auto'),
-    )
+    .addOption(backendOption())
     .option('--stages <count>', 'pieces to cut the network into; auto is one per core', countOrAuto, 'auto')
     .option('--epochs <count>', 'times to go through the training digits', count, 12)
     .option('--batch-size <count>', 'digits between two optimizer steps', count, 128)
@@ -33,13 +30,4 @@ export function readOptions() {
     )
     .parse()
     .opts();
-}
-
-function countOrAuto(text) {
-  return text === 'auto' ? text : count(text);
-}
-
-function count(text) {
-  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('It must be a whole number of at least 1.');
-  return Number(text);
 }

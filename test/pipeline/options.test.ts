@@ -54,7 +54,7 @@ describe('an option of the wrong type', () => {
     ['partition', [], '[]', /list of the names/],
     ['partition', [1], '[1]', /list of the names/],
     ['recompute', true, 'true', /'never', 'except-last' or 'always'/],
-    ['batchNorm', 'none', "'none'", /'auto', 'exact' or 'micro-batch'/],
+    ['batchNorm', 'none', "'none'", /'auto', 'exact', 'micro-batch' or 'deferred'/],
     ['setup', 7, '7', /the path of a module, or a list of paths/],
     ['setup', () => {}, 'a function', /path of a module/],
     ['seed', -1, '-1', /whole number of at least 0/],
