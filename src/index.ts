@@ -24,6 +24,10 @@ export type {
   Action,
   CommunicationAction,
   ComputeAction,
+  ExchangeAction,
+  ExchangePass,
+  MessageAction,
+  MicroBatchPass,
   Pass,
   Peer,
   RecomputeAction,
@@ -35,7 +39,14 @@ export { formatPlan } from './report/plan-table.js';
 export { type ProgressOptions, showProgress } from './report/progress.js';
 export { type TensorBoardOptions, tensorBoard } from './report/tensorboard/index.js';
 export type { UserCallbacks } from './scheduler/driver/callbacks.js';
-export type { DatasetBatch, DatasetLike, UserDataset } from './scheduler/driver/data/dataset.js';
+export type { UserClassWeights } from './scheduler/driver/data/class-weights.js';
+export type {
+  DatasetBatch,
+  DatasetIterator,
+  DatasetLike,
+  DatasetSource,
+  UserDataset,
+} from './scheduler/driver/data/dataset.js';
 export type { UserSampleWeights } from './scheduler/driver/data/sample-weights.js';
 export type { UserTensors } from './scheduler/driver/data/tensors.js';
 export type { ActionRecord, TrainerEvent, WarningEvent } from './scheduler/driver/events.js';

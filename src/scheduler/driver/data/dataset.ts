@@ -11,22 +11,30 @@ export interface DatasetBatch {
   readonly sampleWeight?: UserSampleWeights;
 }
 
+/** What reads a dataset. */
+export interface DatasetIterator {
+  /** The next `DatasetBatch`, or the end. */
+  next(): Promise<IteratorResult<unknown, unknown>>;
+}
+
 /** What tfjs calls a dataset: `tf.data.Dataset` and everything of its shape. */
 export interface DatasetLike {
-  iterator(): Promise<{ next(): Promise<IteratorResult<unknown>> }>;
+  /** Starts reading from the beginning. */
+  iterator(): Promise<DatasetIterator>;
   /** Mini-batches, where known. */
   readonly size?: number | null;
 }
 
-type Batches =
+/** What can be read once, or whenever it is asked for an iterator. */
+export type DatasetSource =
   | DatasetLike
-  | AsyncIterable<DatasetBatch>
-  | Iterable<DatasetBatch>
-  | AsyncIterator<DatasetBatch>
-  | { next(): Promise<IteratorResult<unknown>> };
+  | AsyncIterable<DatasetBatch, unknown, undefined>
+  | Iterable<DatasetBatch, unknown, undefined>
+  | AsyncIterator<DatasetBatch, unknown, undefined>
+  | DatasetIterator;
 
 /** A dataset, an iterable, or a function such as a generator that gives a fresh one whenever it is called. */
-export type UserDataset = Batches | (() => Batches | Promise<Batches>);
+export type UserDataset = DatasetSource | (() => DatasetSource | Promise<DatasetSource>);
 
 export interface BatchIterator {
   next(): PromiseLike<IteratorResult<unknown>> | IteratorResult<unknown>;

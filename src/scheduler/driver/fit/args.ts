@@ -39,6 +39,7 @@ export interface FitArgs extends CommonFitArgs {
   batchSize?: number;
   /** Default 1. */
   epochs?: number;
+  /** Measured after every epoch; with weights, `val_loss` is weighted. */
   validationData?: ValidationTensors;
   /** Share of the samples, taken from the end before shuffling, to validate on. */
   validationSplit?: number;
@@ -54,9 +55,11 @@ export interface FitArgs extends CommonFitArgs {
 
 /** What `fitDataset` takes: tfjs's arguments. */
 export interface FitDatasetArgs extends CommonFitArgs {
+  /** Passes through the dataset, or times `batchesPerEpoch`. */
   epochs: number;
   /** Mini-batches of an epoch; without it an epoch is one pass through the dataset. */
   batchesPerEpoch?: number;
+  /** Measured after every epoch. */
   validationData?: ValidationTensors | UserDataset;
   /** Samples of a mini-batch when validating on tensors. Default 32. */
   validationBatchSize?: number;
@@ -66,7 +69,9 @@ export interface FitDatasetArgs extends CommonFitArgs {
 
 /** What `trainOnBatch` takes beyond tfjs. */
 export interface TrainOnBatchArgs {
+  /** What a sample counts in the loss by its class. */
   classWeight?: UserClassWeights;
+  /** What each sample counts in the loss. */
   sampleWeight?: UserSampleWeights;
 }
 
