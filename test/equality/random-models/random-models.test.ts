@@ -1,0 +1,44 @@
+/**
+ * Random functional models, plans and data: losses, metrics, weights and what the steps add to them, scores and outputs
+ * are those of plain tfjs. `npm run test:equality` runs many more and writes docs/equality.md.
+ */
+import { writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { describeOnBackends } from '../../helpers/backends.js';
+import { checkRandomModels } from './check.js';
+import { WorkerShelf } from './worker-shelf.js';
+
+/** The cpu backend is the one that is everywhere; the others run the same stages with other kernels. */
+const COUNTS = { cpu: 200, wasm: 40, tensorflow: 40 } as const;
+/** Always the same jobs unless asked otherwise: a test that fails must fail again. */
+const SEED = 1;
+
+const env = (name: string): string | undefined => process.env[`MILLRACE_EQUALITY_${name}`] || undefined;
+
+describeOnBackends('any model trains as in plain tfjs', backend => {
+  let shelf: WorkerShelf;
+  beforeAll(() => {
+    shelf = WorkerShelf.install();
+  });
+  afterAll(() => shelf.close());
+
+  it('whatever its layers, its data and its plan', async () => {
+    const count = Number(env('MODELS') ?? COUNTS[backend]);
+    const seed = Number(env('SEED') ?? SEED);
+    const { tallies } = await checkRandomModels({ backend, count, seed, path: env('PATH') ?? '' });
+    // Something of every kind was compared, or the generator draws nothing worth the name.
+    if (env('PATH') === undefined && count >= 20) {
+      expect(Object.keys(tallies).sort()).toEqual([
+        'loss',
+        'loss (adaptive)',
+        'metric',
+        'output',
+        'score',
+        'update',
+        'weight',
+      ]);
+    }
+    const record = env('RECORD');
+    if (record !== undefined) writeFileSync(record, JSON.stringify(tallies));
+  }, 1_800_000);
+});
