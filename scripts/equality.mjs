@@ -46,7 +46,8 @@ try {
     };
     const vitest = path.join(clone.nodeModules, 'vitest/vitest.mjs');
     const end = await runInForeground(process.execPath, [vitest, 'run', TEST], { cwd: clone.root, env });
-    if (end.signal !== null) break;
+    // Interrupted, which vitest reports as a shell would: half a piece says nothing.
+    if (end.signal !== null || end.exitCode > 128) break;
     const tallies = end.exitCode === 0 ? JSON.parse(readFileSync(record, 'utf8')) : undefined;
     pieces.push({ backend, count, seed, tallies });
     writeReport(clone.root, pieces, wanted);

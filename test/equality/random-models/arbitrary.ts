@@ -2,7 +2,8 @@
 import * as fc from 'fast-check';
 import { decodeModel, type Gene, type ModelGenes } from './decode.js';
 import { LOSS_COUNT, type OutputGene } from './decode-output.js';
-import { FAMILIES, type Knobs } from './layer-kinds.js';
+import type { Knobs } from './knobs.js';
+import { FAMILIES } from './layer-kinds.js';
 import {
   type CaseSpec,
   type DataSpec,

@@ -1,5 +1,5 @@
 /** The last layer of an output with its loss, the targets that suit it, and metrics. */
-import { pick } from './layer-kinds.js';
+import { pick } from './knobs.js';
 import type { LayerSpec, OutputSpec, SampleShape, TargetKind } from './spec.js';
 
 export interface OutputGene {

@@ -5,7 +5,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { makeLayer } from './build.js';
 import { drawOutput, type OutputGene } from './decode-output.js';
-import { embedding, FAMILIES, type FamilyName, type Knobs, merges, pick } from './layer-kinds.js';
+import { type Knobs, pick } from './knobs.js';
+import { embedding, FAMILIES, type FamilyName, merges } from './layer-kinds.js';
 import {
   type CallSpec,
   type InputSpec,

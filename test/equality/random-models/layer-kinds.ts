@@ -2,77 +2,9 @@
  * The layers that a random model is made of. Each family has variants for some ranks; three small numbers choose among
  * them and their arguments, 0 being the plainest, so that smaller numbers make simpler layers.
  */
+import { ACTIVATIONS, activated, type Family, type Knobs, layer, pick } from './knobs.js';
+import { bidirectional, recurrent, stackedCells } from './recurrent-kinds.js';
 import type { Config, LayerSpec, SampleShape } from './spec.js';
-
-export interface Knobs {
-  readonly a: number;
-  readonly b: number;
-  readonly c: number;
-  readonly frozen: boolean;
-  /** 0 for no weight penalty. */
-  readonly penalty: number;
-}
-
-/** A layer for a value of this shape, or `undefined` where the family has none. */
-export type Family = (shape: SampleShape, knobs: Knobs) => LayerSpec | undefined;
-
-export function pick<T>(list: readonly T[], index: number): T {
-  return list[index % list.length]!;
-}
-
-export const ACTIVATIONS = [
-  'linear',
-  'relu',
-  'tanh',
-  'sigmoid',
-  'elu',
-  'softplus',
-  'selu',
-  'softsign',
-  'swish',
-] as const;
-
-/** Names of the weights that may carry a penalty, by layer. */
-const PENALIZED: Readonly<Record<string, readonly string[]>> = {
-  dense: ['kernel', 'bias'],
-  conv1d: ['kernel', 'bias'],
-  conv2d: ['kernel', 'bias'],
-  conv2dTranspose: ['kernel'],
-  depthwiseConv2d: ['depthwise'],
-  separableConv2d: ['depthwise', 'pointwise'],
-  simpleRNN: ['kernel', 'recurrent'],
-  lstm: ['kernel', 'bias'],
-  gru: ['recurrent', 'bias'],
-  batchNormalization: ['gamma'],
-  embedding: ['embeddings'],
-  prelu: ['alpha'],
-};
-
-/** A layer with its arguments; only those that are not tfjs's defaults, so that what is printed is short. */
-function layer(
-  name: string,
-  config: Config,
-  { frozen, penalty }: Knobs,
-  inner?: readonly LayerSpec[],
-): LayerSpec {
-  const extra: Record<string, unknown> = {};
-  if (frozen) extra['trainable'] = false;
-  const weights = PENALIZED[name];
-  if (penalty > 0 && weights !== undefined) {
-    const strength = penalty % 2 === 0 ? { l1: 0.01, l2: 0.02 } : { l1: 0, l2: 0.03 };
-    extra[`${pick(weights, penalty - 1)}Regularizer`] = { className: 'L1L2', config: strength };
-  }
-  return { layer: name, config: { ...config, ...extra }, ...(inner === undefined ? {} : { inner }) };
-}
-
-function activated(knobs: Knobs, config: Config): Config {
-  const activation = pick(ACTIVATIONS, knobs.b);
-  return {
-    ...config,
-    ...(activation === 'linear' ? {} : { activation }),
-    ...(knobs.c % 4 === 3 ? { useBias: false } : {}),
-  };
-}
 
 const dense: Family = (_, knobs) => layer('dense', activated(knobs, { units: 2 + (knobs.a % 5) }), knobs);
 
@@ -129,45 +61,6 @@ function atEveryStep(family: Family): Family {
     return inner && layer('timeDistributed', {}, { ...knobs, penalty: 0 }, [inner]);
   };
 }
-
-const RECURRENT = ['simpleRNN', 'lstm', 'gru'] as const;
-const CELLS = ['simpleRNNCell', 'lstmCell', 'gruCell'] as const;
-
-function recurrentConfig({ a, b, c }: Knobs, kind: string): Config {
-  return {
-    units: 1 + (a % 4),
-    ...(c % 2 === 0 ? { returnSequences: true } : {}),
-    ...pick(
-      [{}, {}, { goBackwards: true }, { useBias: false }, { dropout: 0.3 }, { recurrentDropout: 0.4 }],
-      b,
-    ),
-    ...(kind === 'simpleRNN' ? {} : pick([{}, { recurrentActivation: 'sigmoid' }], a + b)),
-    ...(kind === 'gru' && c % 3 === 1 ? { implementation: 1 } : {}),
-  };
-}
-
-const recurrent: Family = (_, knobs) => {
-  const kind = pick(RECURRENT, knobs.a);
-  return layer(kind, recurrentConfig(knobs, kind), knobs);
-};
-
-const bidirectional: Family = (_, knobs) => {
-  const kind = pick(RECURRENT, knobs.a);
-  const { goBackwards: _backwards, ...config } = recurrentConfig(knobs, kind);
-  const mergeMode = pick(['concat', 'sum', 'mul', 'ave'], knobs.b);
-  return layer('bidirectional', { mergeMode }, knobs, [layer(kind, config, { ...knobs, frozen: false })]);
-};
-
-const stackedCells: Family = (_, knobs) => {
-  const cells = [0, 1].map(place =>
-    layer(
-      pick(CELLS, knobs.a + place * knobs.b),
-      { units: 2 + ((knobs.c + place) % 3) },
-      { ...knobs, frozen: false, penalty: 0 },
-    ),
-  );
-  return layer('rnn', knobs.c % 2 === 0 ? { returnSequences: true } : {}, knobs, cells);
-};
 
 const affine: Family = (shape, knobs) => {
   const variants: Readonly<Record<number, readonly Family[]>> = {
