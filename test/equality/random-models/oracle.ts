@@ -100,7 +100,7 @@ function trainInParts(
         const outputs: tf.Tensor[][] = [];
         const lossSums = model.outputs.map(() => 0);
         let start = 0;
-        for (const part of splitRows(rows, Math.ceil(batchSize / microBatches))) {
+        for (const part of splitRows(rows, Math.ceil(rows / microBatches))) {
           random.begin(step, start);
           const slice = (tensor: tf.Tensor): tf.Tensor => tf.slice(tensor, first + start, part);
           const targets = y.map(slice);

@@ -2,7 +2,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { type PipelineOptions, pipeline } from 'millrace';
 import { cutPoints, readGraph } from '#internal/model/index.js';
-import { disposeOptimizer, forgetCellMasks } from '#internal/tfjs/internals.js';
+import {
+  disposeOptimizer,
+  disposeRecurrentState,
+  innerLayers,
+  type Layer,
+} from '#internal/tfjs/internals.js';
 import type { BackendName } from '../../helpers/backends.js';
 import { plainScores } from '../support.js';
 import { buildModel, drawSamples, start } from './build.js';
@@ -98,7 +103,12 @@ function copyWeights(model: tf.LayersModel): Float32Array[] {
 
 function disposeModel(model: tf.LayersModel): void {
   disposeOptimizer(model.optimizer);
-  for (const layer of model.layers) forgetCellMasks(layer);
+  for (const layer of model.layers) forgetMasks(layer);
   // Not `model.dispose()`, which keeps the weights of layers that are called more than once.
   for (const weight of model.weights) (weight.read() as tf.Variable).dispose();
+}
+
+function forgetMasks(layer: Layer): void {
+  disposeRecurrentState(layer);
+  for (const inner of innerLayers(layer)) forgetMasks(inner);
 }

@@ -13,6 +13,7 @@ import { type PoolOptions, WorkerPool } from '#internal/scheduler/driver/worker-
 const NOTHING: CompileSpec = {
   optimizer: { className: 'SGD', config: { learningRate: 0 } },
   losses: [],
+  lossWeights: [],
   metrics: [],
   outputs: [],
 };
