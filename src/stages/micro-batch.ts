@@ -36,8 +36,9 @@ export class MicroBatch {
     return this.received.reduce((largest, { size }) => Math.max(largest, size), 0);
   }
 
-  setOutput(id: number, tensor: tf.Tensor, mask: tf.Tensor | undefined): void {
-    this.#outputs.set(id, { value: { tensor, mask }, tensorId: tensor.id });
+  /** @param tensorId names the output on the tape; `tensor` may be a copy of it */
+  setOutput(id: number, tensorId: number, tensor: tf.Tensor, mask: tf.Tensor | undefined): void {
+    this.#outputs.set(id, { value: { tensor, mask }, tensorId });
   }
 
   output(id: number): Value {

@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
 import type { ExchangePass, MicroBatchPass, Peer } from '../protocol/action.js';
 import type { EdgeValues, StageSpec } from '../protocol/stage-spec.js';
-import { recordTape } from '../tfjs/internals.js';
+import { recordTape, withoutTape } from '../tfjs/internals.js';
 import type { SlotView } from '../transport/index.js';
 import { backwardInput } from './backward.js';
 import type { DeferredBatchNorm } from './deferred-batch-norm.js';
@@ -209,8 +209,9 @@ export class ModelStage implements StageEngine {
     layers.call(values, training);
     for (const id of this.#leaving) {
       const { tensor, mask } = values.get(id)!;
-      // A layer may pass its input's mask on as it is: the clone can be disposed without it.
-      state.setOutput(id, tf.keep(tensor), mask === undefined ? undefined : tf.keep(tf.clone(mask)));
+      // Clones: a layer may pass its input or mask on as it is, and a user's gradient may read the output after it was sent.
+      const copy = withoutTape(() => tf.keep(tf.clone(tensor)));
+      state.setOutput(id, tensor.id, copy, mask === undefined ? undefined : tf.keep(tf.clone(mask)));
     }
     const losses = new Map<number, tf.Scalar>();
     for (const { value, output } of spec.ownedOutputs) {

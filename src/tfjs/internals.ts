@@ -54,7 +54,8 @@ function engineState(): EngineState {
 
 /**
  * Runs `run` with the tape on and returns its result with the recorded nodes. What `run` passes to `tf.keep` and the
- * nodes' saved tensors (see `disposeTape`) are the caller's from then on; all else that `run` made is disposed.
+ * nodes' saved tensors (see `disposeTape`) are the caller's from then on; all else that `run` made is disposed, unless a
+ * gradient that the user wrote may read it.
  *
  * Must not be nested in another gradient computation: the tape would be shared.
  */
@@ -68,7 +69,7 @@ export function recordTape<T>(run: () => T): { result: T; tape: TapeNode[] } {
   tfEngine.startScope('millrace.forward');
   try {
     const result = run();
-    return { result, tape: required(state.activeTape, 'engine().state.activeTape') };
+    return { result, tape: keepForClosures(required(state.activeTape, 'engine().state.activeTape')) };
   } catch (error) {
     if (state.activeTape !== null) disposeTape(state.activeTape);
     throw error;
@@ -77,6 +78,36 @@ export function recordTape<T>(run: () => T): { result: T; tape: TapeNode[] } {
     tfEngine.endTape();
     state.activeTape = null;
   }
+}
+
+/** Operations of tfjs with gradients of their own that read nothing but what they saved. */
+const SELF_CONTAINED_OPS: ReadonlySet<string> = new Set(
+  ['fusedMatMul', 'fusedConv2d', 'fusedDepthwiseConv2d', 'logSoftmax', 'softmaxCrossEntropy'].map(
+    name => `${name}__op`,
+  ),
+);
+
+/**
+ * A gradient given to `tf.customGrad` may read any tensor of the forward pass, since plain `fit` keeps them all until the
+ * gradients are done; `tf.logSigmoid` does. What the scope still holds then counts as saved by that node.
+ */
+function keepForClosures(tape: readonly TapeNode[]): TapeNode[] {
+  const isClosure = ({ gradient, kernelName }: TapeNode): boolean =>
+    gradient !== undefined && tf.getGradient(kernelName) === undefined && !SELF_CONTAINED_OPS.has(kernelName);
+  const first = tape.findIndex(isClosure);
+  if (first < 0) return [...tape];
+  const held = heldByScope();
+  return tape.map((node, index) => (index === first ? { ...node, saved: [...node.saved, ...held] } : node));
+}
+
+/** What the active scope would dispose at its end; kept from then on, and the caller's. */
+function heldByScope(): tf.Tensor[] {
+  const scope = required(engineState().activeScope, 'engine().state.activeScope');
+  const held = required(scope.track, 'scope.track').filter(
+    tensor => !(tensor as tf.Tensor & { kept: boolean }).kept && !tensor.isDisposed,
+  );
+  for (const tensor of held) engine().keep(tensor);
+  return held;
 }
 
 /** Runs `run` without recording it. */
@@ -120,14 +151,9 @@ export function disposeTape(tape: readonly TapeNode[]): void {
 export function collectTensors<T>(run: () => T): { result: T; owned: tf.Tensor[] } {
   const tfEngine = engine();
   tfEngine.startScope('millrace.collect');
-  const scope = required(engineState().activeScope, 'engine().state.activeScope');
   try {
     const result = run();
-    const owned = required(scope.track, 'scope.track').filter(
-      tensor => !(tensor as tf.Tensor & { kept: boolean }).kept && !tensor.isDisposed,
-    );
-    for (const tensor of owned) tfEngine.keep(tensor);
-    return { result, owned };
+    return { result, owned: heldByScope() };
   } finally {
     tfEngine.endScope();
   }

@@ -18,8 +18,9 @@ import {
 
 const setup = fileURLToPath(new URL('./fixtures/setup.mjs', import.meta.url));
 // Required, not imported: the test runner would load a second copy, and functions are found by identity.
-const { Scale, lopsided, close } = createRequire(import.meta.url)(setup) as {
+const { Scale, Closure, lopsided, close } = createRequire(import.meta.url)(setup) as {
   Scale: new (config: object) => tf.layers.Layer;
+  Closure: new (config: object) => tf.layers.Layer;
   lopsided: (yTrue: tf.Tensor, yPred: tf.Tensor) => tf.Tensor;
   close: (yTrue: tf.Tensor, yPred: tf.Tensor) => tf.Tensor;
 };
@@ -69,6 +70,35 @@ describe('a model with a layer, a loss and a metric of its own', () => {
     await expect(trainer.fit(x, y)).resolves.toBeInstanceOf(tf.History);
   });
 });
+
+it.each(BACKENDS)(
+  'a gradient that reads tensors of the forward pass trains as in plain fit, on %s',
+  async backend => {
+    const { x, y } = samples(16);
+    const model = () => {
+      const made = tf.sequential({
+        layers: [
+          tf.layers.dense({ units: 8, inputShape: [FEATURES], kernelInitializer: initializer(1) }),
+          new Closure({ name: 'closure' }),
+          tf.layers.dense({ name: 'head', units: CLASSES, kernelInitializer: initializer(2) }),
+        ],
+      });
+      compile(made, { loss: 'meanSquaredError' });
+      return made;
+    };
+    for (const partition of [['closure'], ['head']]) {
+      const plain = model();
+      await plain.fit(x, y, { batchSize: 8, shuffle: false, verbose: 0 });
+      const trained = model();
+      const trainer = await open(trained, { backend, setup, partition });
+      await trainer.fit(x, y, { batchSize: 8, shuffle: false });
+      expectSameWeights(weightsOf(trained), weightsOf(plain));
+      const before = await trainer.memory();
+      await trainer.fit(x, y, { batchSize: 8, shuffle: false });
+      expect(await trainer.memory()).toEqual(before);
+    }
+  },
+);
 
 it('functions of tf.losses and tf.metrics need no setup', async () => {
   const args = { loss: tf.losses.meanSquaredError, metrics: [tf.metrics.meanAbsoluteError] } as never;

@@ -260,6 +260,41 @@ describeOnBackends('B and W apart', () => {
     stage.model.dispose();
   });
 
+  it("give a user's gradient any tensor of the forward pass, and let it go with the tape", () => {
+    const gated = tf.customGrad(value => {
+      const input = value as tf.Tensor;
+      const result = tf.square(input);
+      return { value: result, gradFunc: dy => tf.mul(dy, tf.add(tf.mul(input, 2), result)) };
+    });
+    const compute = (input: tf.Tensor): tf.Tensor => tf.logSigmoid(tf.neg(gated(tf.mul(input, 3))));
+    const x = uniform([2, 3], 3);
+    // By hand: with `tf.grad` such a gradient fails, since it disposes the forward pass; in `fit` it works.
+    const expected = tf.tidy(() => {
+      const v = tf.mul(x, 3);
+      const slope = tf.add(tf.mul(v, 2), tf.square(v));
+      return tf.mul(tf.mul(tf.sigmoid(tf.square(v)), slope), -3);
+    });
+    const before = tensorCount();
+    const { result, tape } = recordTape(() => {
+      const value = compute(x);
+      return { id: value.id, shape: value.shape };
+    });
+    const seeds = new Map([[result.id, tf.ones(result.shape)]]);
+    const { inputGradients, deferred } = backwardInput({
+      tape,
+      samples: [x],
+      inputs: [x],
+      variables: [],
+      seeds,
+    });
+    expectTensorsClose([inputGradients[0]!], [expected], 'gradient');
+    inputGradients[0]!.dispose();
+    deferred.dispose();
+    disposeTape(tape);
+    expect(tensorCount()).toBe(before);
+    tf.dispose([x, expected]);
+  });
+
   it('refuse an operation that tfjs cannot differentiate, by name', () => {
     const x = uniform([2, 3], 3);
     const { result: sign, tape } = recordTape(() => tf.keep(tf.topk(x, 2).values));
