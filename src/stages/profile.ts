@@ -1,6 +1,7 @@
 /**
- * Measures the layers of a model one by one, forward, B, W and optimizer step, in the worker and on the engine that will run them. Several
- * workers measure at the same time, so that each sees the caches and memory bandwidth that training will leave it.
+ * Measures the layers of a model one by one, forward, B, W and optimizer step, in the worker and on the engine that will
+ * run them. Several workers measure at the same time, so that each sees the caches and memory bandwidth that training will
+ * leave it.
  */
 import * as tf from '@tensorflow/tfjs';
 import { nowMs } from '../protocol/clock.js';
