@@ -43,17 +43,29 @@ export class BuiltStages {
     options: BuildOptions,
   ): Promise<BuiltStages> {
     const built = new BuiltStages(backend, await resolveFunctions(compile), options);
-    for (const spec of specs) {
-      const batchNorm = options.batchNorm === 'deferred' ? new DeferredBatchNorm() : undefined;
-      const layers = new StageLayers(spec, (layer, index) => {
-        useCounterRandom(layer, String(index), built.#random);
-        batchNorm?.defer(layer);
-      });
-      const variables = optimizerEntries(spec).map(({ weight }) => layers.variable(spec.trainable[weight]!));
-      const optimizer = new StageOptimizer(compile.optimizer, variables);
-      built.#stages.set(spec.stage, { spec, layers, optimizer, batchNorm });
+    try {
+      for (const spec of specs) built.#add(spec, compile, options);
+    } catch (error) {
+      built.dispose();
+      throw error;
     }
     return built;
+  }
+
+  #add(spec: StageSpec, compile: CompileSpec, options: BuildOptions): void {
+    const batchNorm = options.batchNorm === 'deferred' ? new DeferredBatchNorm() : undefined;
+    const layers = new StageLayers(spec, (layer, index) => {
+      useCounterRandom(layer, String(index), this.#random);
+      batchNorm?.defer(layer);
+    });
+    try {
+      const variables = optimizerEntries(spec).map(({ weight }) => layers.variable(spec.trainable[weight]!));
+      const optimizer = new StageOptimizer(compile.optimizer, variables);
+      this.#stages.set(spec.stage, { spec, layers, optimizer, batchNorm });
+    } catch (error) {
+      layers.dispose();
+      throw error;
+    }
   }
 
   get(stage: number): BuiltStage {

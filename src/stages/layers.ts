@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { ModelError } from '../errors.js';
 import { canonicalWeights } from '../model/weights.js';
-import type { NodeSpec, StageSpec, WeightRef } from '../protocol/stage-spec.js';
+import type { LayerSpec, NodeSpec, StageSpec, WeightRef } from '../protocol/stage-spec.js';
 import type { WeightBuffers } from '../protocol/worker-api.js';
 import {
   batchNormParts,
@@ -36,32 +36,15 @@ export class StageLayers {
   /** @param adapt gets each rebuilt layer with its position among the model's layers */
   constructor(spec: StageSpec, adapt: (layer: Layer, index: number) => void = () => {}) {
     this.#spec = spec;
-    this.#layers = spec.layers.map(({ index, name, className, config, buildShapes }) => {
-      try {
-        const layer = fromRegisteredConfig<Layer>(className, config, 'layer');
-        buildLayer(
-          layer,
-          buildShapes.map(shape => [...shape]),
-        );
-        adapt(layer, index);
-        return layer;
-      } catch (error) {
-        throw new LayerFailure(name, error);
-      }
-    });
-    this.#weights = this.#layers.map(canonicalWeights);
-    for (const [index, { name, weights }] of spec.layers.entries()) {
-      const found = this.#weights[index]!;
-      const describe = (list: readonly { shape: readonly (number | null)[]; dtype: string }[]): string =>
-        list.map(({ dtype, shape }) => `${dtype} [${shape.join(', ')}]`).join(', ') || 'none';
-      if (describe(found) !== describe(weights)) {
-        throw new ModelError(
-          `Layer '${name}' has other weights when rebuilt from its config (${describe(found)}) than in the model ` +
-            `(${describe(weights)}). A custom layer must return everything that its constructor needs from getConfig().`,
-          name,
-        );
-      }
+    const layers: Layer[] = [];
+    try {
+      for (const layerSpec of spec.layers) layers.push(rebuild(layerSpec, adapt));
+    } catch (error) {
+      disposeLayers(layers);
+      throw error;
     }
+    this.#layers = layers;
+    this.#weights = layers.map(canonicalWeights);
   }
 
   /** Calls the layers on `values` and adds what they make, by value id. Tensors belong to the caller's scope. */
@@ -142,8 +125,42 @@ export class StageLayers {
   }
 
   dispose(): void {
-    for (const weights of this.#weights) for (const weight of weights) weight.dispose();
-    for (const layer of this.#layers) disposeStates(layer);
+    disposeLayers(this.#layers);
+  }
+}
+
+function rebuild(spec: LayerSpec, adapt: (layer: Layer, index: number) => void): Layer {
+  const { index, name, className, config, buildShapes, weights } = spec;
+  const built: Layer[] = [];
+  try {
+    const layer = fromRegisteredConfig<Layer>(className, config, 'layer');
+    built.push(layer);
+    buildLayer(
+      layer,
+      buildShapes.map(shape => [...shape]),
+    );
+    adapt(layer, index);
+    const found = canonicalWeights(layer);
+    const describe = (list: readonly { shape: readonly (number | null)[]; dtype: string }[]): string =>
+      list.map(({ dtype, shape }) => `${dtype} [${shape.join(', ')}]`).join(', ') || 'none';
+    if (describe(found) !== describe(weights)) {
+      throw new ModelError(
+        `Layer '${name}' has other weights when rebuilt from its config (${describe(found)}) than in the model ` +
+          `(${describe(weights)}). A custom layer must return everything that its constructor needs from getConfig().`,
+        name,
+      );
+    }
+    return layer;
+  } catch (error) {
+    disposeLayers(built);
+    throw error instanceof ModelError ? error : new LayerFailure(name, error);
+  }
+}
+
+function disposeLayers(layers: readonly Layer[]): void {
+  for (const layer of layers) {
+    for (const weight of canonicalWeights(layer)) weight.dispose();
+    disposeStates(layer);
   }
 }
 

@@ -57,7 +57,10 @@ class StageWorker {
   async build(...[specs, compile]: Parameters<WorkerApi['build']>): Promise<void> {
     for (const session of this.#sessions.values()) session.close();
     this.#sessions.clear();
-    this.#stages?.dispose();
+    // Whatever fails from here on, nobody is to find stages that are gone or half made.
+    const previous = this.#stages;
+    this.#stages = undefined;
+    previous?.dispose();
     this.#stages = await BuiltStages.build(this.backend, specs, compile, this.#init);
   }
 
@@ -69,10 +72,11 @@ class StageWorker {
 
   /** Runs a session; what breaks here stops all other workers too. */
   async run(id: number): Promise<RunOutcome> {
-    const session = this.#sessions.get(id);
-    if (session === undefined)
-      throw new StateError(`Session ${id} is not open in worker ${this.#init.worker}.`);
     try {
+      const session = this.#sessions.get(id);
+      if (session === undefined) {
+        throw new StateError(`Session ${id} is not open in worker ${this.#init.worker}.`);
+      }
       return await session.run();
     } catch (error) {
       this.#control.abort(causeOf(error) instanceof StallError ? AbortReason.stalled : AbortReason.failed);

@@ -123,9 +123,10 @@ export class Runtime {
     // Edges carry gradients only where something above them can be trained, which compiling may have changed.
     this.#plan = { ...this.#plan, cut: cutModel(this.#parts.graph, this.#plan.cut.cuts) };
     this.#specs = describeStages(this.#plan.cut);
-    this.#compiledAs = identity;
     this.#sync = this.#newSync();
     await this.#build();
+    // Not before: a build that failed is tried again by the next call.
+    this.#compiledAs = identity;
   }
 
   #newSync(): WeightSync {

@@ -107,23 +107,29 @@ export class DriverSession {
       actionCount: Math.max(...programs.map(program => program.length)),
     });
     const id = nextSessionId++;
-    await pool.all((worker, index) =>
-      worker.openSession({
-        id,
-        mode,
-        stages: stagesOf(schedule, index),
-        program: programs[index]!,
-        microBatchCount: schedule.microBatchCount,
-        arena: arena.memory,
-        channels: channels.filter(channel => touches(channel, schedule, index)),
-        board: board.buffer,
-        boardLayout: board.layout,
-        stallTimeoutMs: plan.stallTimeoutMs,
-        poison: plan.poison,
-        ...(clipNorm === undefined ? {} : { clipNorm }),
-        ...(plan.durations === undefined ? {} : { durations: plan.durations }),
-      }),
-    );
+    try {
+      await pool.all((worker, index) =>
+        worker.openSession({
+          id,
+          mode,
+          stages: stagesOf(schedule, index),
+          program: programs[index]!,
+          microBatchCount: schedule.microBatchCount,
+          arena: arena.memory,
+          channels: channels.filter(channel => touches(channel, schedule, index)),
+          board: board.buffer,
+          boardLayout: board.layout,
+          stallTimeoutMs: plan.stallTimeoutMs,
+          poison: plan.poison,
+          ...(clipNorm === undefined ? {} : { clipNorm }),
+          ...(plan.durations === undefined ? {} : { durations: plan.durations }),
+        }),
+      );
+    } catch (error) {
+      // Those that did open it would keep its memory.
+      if (!pool.isBroken) await pool.all(worker => worker.closeSession(id)).catch(() => {});
+      throw error;
+    }
     const links = new SharedMemoryLinks(arena, new Waiter(pool.control), { poison: plan.poison });
     return new DriverSession({
       id,
