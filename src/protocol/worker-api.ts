@@ -1,6 +1,6 @@
 /**
- * The control interface of a worker, called over Comlink. Calls are answered between runs and at service points
- * between mini-batches; data never passes here.
+ * The control interface of a worker, called over Comlink. Calls are answered between runs, and in a run while the worker
+ * waits for its next mini-batch; with one at hand it goes straight on. Data never passes here.
  *
  * Methods that can fail return `Reply`, since Comlink drops an error's class and fields.
  */

@@ -15,7 +15,7 @@ export type StepInfo = StepDescriptor;
 export interface StageEngine {
   readonly stage: number;
   begin(info: StepInfo): void;
-  /** Takes over a received slot; `release` is called exactly once, when nothing reads the slot any more. */
+  /** Takes over a received slot; `release` is called once, when nothing reads the slot any more, or never after `abandon`. */
   accept(pass: MicroBatchPass, peer: Peer, microBatch: number, slot: SlotView, release: () => void): void;
   /** Writes what goes to `peer` into a claimed slot. */
   emit(pass: MicroBatchPass, peer: Peer, microBatch: number, slot: SlotView): void;
@@ -31,7 +31,7 @@ export interface StageEngine {
   end(sums: Float64Array): void;
   /** Drops everything that a broken mini-batch left, without releasing slots. */
   abandon(): void;
-  /** Frees weights and state; the stage is not used again. */
+  /** Ends the engine's session. Weights and optimizer live on in `BuiltStages`. */
   dispose(): void;
 }
 

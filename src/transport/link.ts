@@ -18,7 +18,7 @@ export interface SlotView {
 interface LinkEnd {
   readonly id: string;
   readonly slotBytes: number;
-  /** Whether the other end is known to be gone. Blocking calls throw then instead of waiting. */
+  /** Whether the run was aborted because a worker or machine is gone; blocking calls throw then instead of waiting. */
   readonly isPeerLost: boolean;
   /** The memory of a slot that this end holds. */
   slot(slot: number): SlotView;
