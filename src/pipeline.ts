@@ -1,7 +1,7 @@
 /** The public face of a trainer: a `tf.LayersModel`'s methods over a pipeline of worker threads. */
 import * as tf from '@tensorflow/tfjs';
 import { Observable, Subject } from 'rxjs';
-import { chooseBackend } from './backends/index.js';
+import { withBackend } from './backends/index.js';
 import { CallGate } from './call-gate.js';
 import { StateError } from './errors.js';
 import { assertCompiled, functionLocator, readGraph } from './model/index.js';
@@ -50,18 +50,20 @@ export async function pipeline(model: tf.LayersModel, options?: PipelineOptions)
   const graph = readGraph(model);
   assertCompiled(model);
   countStages(graph, resolved, 1);
-  const backend = chooseBackend(resolved.backend);
   const modules = await importSetupModules(resolved.setup);
   const seed = resolved.seed ?? Math.floor(Math.random() * 2 ** 32);
-  const runtime = await Runtime.start({
-    graph,
-    options: resolved,
-    backend: backend.name,
-    setup: [...modules.keys()],
-    functions: functionLocator(modules),
-    seed,
-    poison: process.env['MILLRACE_POISON_SLOTS'] === '1',
-  });
+  const { backend, runtime } = await withBackend(resolved.backend, async choice => ({
+    backend: choice,
+    runtime: await Runtime.start({
+      graph,
+      options: resolved,
+      backend: choice.name,
+      setup: [...modules.keys()],
+      functions: functionLocator(modules),
+      seed,
+      poison: process.env['MILLRACE_POISON_SLOTS'] === '1',
+    }),
+  }));
   const warnings = [
     ...backend.warnings.map(message => ({ code: 'BACKEND', message })),
     ...runtime.plan.warnings,

@@ -28,27 +28,35 @@ export function loadBackend(name: BackendName): Promise<Backend> {
   return LOADERS[name]();
 }
 
+/** What `auto` tries, fastest first. */
+const BY_SPEED: readonly BackendName[] = ['tensorflow', 'wasm', 'cpu'];
+
 /**
- * Picks the engine for the workers and prepares the process for it. `MILLRACE_BACKEND` overrides `auto`. A backend that
- * is asked for by name and cannot load is an error, never another backend in silence.
+ * Picks the engine for the workers, prepares the process for it, and calls `start` with it. `MILLRACE_BACKEND` overrides
+ * `auto`. A backend that is asked for by name and cannot load is an error, never another backend in silence; under `auto`
+ * the next one is tried, with a warning, whether it was the main thread or `start` that threw the `BackendError`.
  */
-export function chooseBackend(requested: BackendName | 'auto'): BackendChoice {
+export async function withBackend<T>(
+  requested: BackendName | 'auto',
+  start: (choice: BackendChoice) => Promise<T>,
+): Promise<T> {
+  const run = (name: BackendName, reason: string, warnings: readonly string[] = []): Promise<T> =>
+    start({ name, reason, warnings: [...warnings, ...prepare(name)] });
+  if (requested !== 'auto') return run(requested, 'asked for by the `backend` option');
   const forced = forcedByEnvironment();
-  if (requested !== 'auto') {
-    return { name: requested, reason: 'asked for by the `backend` option', warnings: prepare(requested) };
+  if (forced !== null) return run(forced, 'forced by MILLRACE_BACKEND');
+  const faults: string[] = [];
+  for (const name of BY_SPEED) {
+    const why = faults.join('; ');
+    const warnings = faults.length === 0 ? [] : [`Workers use the slower backend '${name}': ${why}`];
+    try {
+      return await run(name, why === '' ? 'the fastest, and it loads' : why, warnings);
+    } catch (error) {
+      if (!(error instanceof BackendError)) throw error;
+      faults.push(`${name} is not available: ${error.message}`);
+    }
   }
-  if (forced !== null) {
-    return { name: forced, reason: 'forced by MILLRACE_BACKEND', warnings: prepare(forced) };
-  }
-  try {
-    return { name: 'tensorflow', reason: 'the fastest, and it loads', warnings: prepare('tensorflow') };
-  } catch (error) {
-    return {
-      name: 'wasm',
-      reason: `native TensorFlow is not available: ${(error as Error).message}`,
-      warnings: prepare('wasm'),
-    };
-  }
+  throw new BackendError('auto', `No backend can be loaded. ${faults.join('; ')}`);
 }
 
 function forcedByEnvironment(): BackendName | null {

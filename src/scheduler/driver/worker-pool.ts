@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import * as Comlink from 'comlink';
 import { Piscina } from 'piscina';
-import { StageError } from '../../errors.js';
+import { BackendError, StageError } from '../../errors.js';
 import { AbortReason } from '../../protocol/control.js';
 import type { BackendName, BatchNormMode } from '../../protocol/stage-spec.js';
 import type { Reply, WorkerApi, WorkerInfo } from '../../protocol/worker-api.js';
@@ -77,7 +77,7 @@ export class WorkerPool {
     } catch (error) {
       for (const worker of workers) worker.disconnect();
       await piscina.destroy();
-      throw error;
+      throw asBackendError(error, init.backend);
     }
   }
 
@@ -119,6 +119,13 @@ export class WorkerPool {
     for (const worker of this.#workers) worker.disconnect();
     await this.#piscina.destroy();
   }
+}
+
+/** An engine that does not load in a worker fails as one that does not load in the main thread. */
+function asBackendError(error: unknown, backend: string): unknown {
+  if (!(error instanceof StageError) || !(error.cause instanceof Error)) return error;
+  if (error.cause.name !== BackendError.name) return error;
+  return new BackendError(backend, error.cause.message, { cause: error });
 }
 
 /** How long a worker may take to say goodbye before its thread is ended from outside: one long kernel. */
