@@ -72,6 +72,8 @@ export interface WorkerApi {
   readWeights(stage: number): Promise<Reply<WeightBuffers>>;
   writeOptimizer(stage: number, state: OptimizerState): Promise<Reply<void>>;
   readOptimizer(stage: number): Promise<Reply<OptimizerState>>;
+  /** Forgets the optimizer's slots, where they cannot be written. */
+  resetOptimizer(stage: number): Promise<Reply<void>>;
   openSession(spec: SessionSpec): Promise<Reply<void>>;
   run(session: number): Promise<Reply<RunOutcome>>;
   closeSession(session: number): Promise<Reply<void>>;

@@ -5,7 +5,12 @@
 import * as tf from '@tensorflow/tfjs';
 import type { CompileSpec } from '../protocol/stage-spec.js';
 import type { OptimizerState } from '../protocol/worker-api.js';
-import { disposeOptimizer, fromRegisteredConfig, setLearningRate } from '../tfjs/internals.js';
+import {
+  disposeOptimizer,
+  fromRegisteredConfig,
+  hasReadableSlots,
+  setLearningRate,
+} from '../tfjs/internals.js';
 
 interface NamedTensor {
   readonly name: string;
@@ -13,12 +18,21 @@ interface NamedTensor {
 }
 
 export class StageOptimizer {
-  readonly #optimizer: tf.Optimizer;
+  #optimizer: tf.Optimizer;
+  readonly #spec: CompileSpec['optimizer'];
   readonly #variables: readonly tf.Variable[];
 
   constructor(spec: CompileSpec['optimizer'], variables: readonly tf.Variable[]) {
+    this.#spec = spec;
     this.#optimizer = fromRegisteredConfig<tf.Optimizer>(spec.className, spec.config, 'optimizer');
     this.#variables = variables;
+  }
+
+  /** Forgets all slots, which nobody can write from outside. */
+  reset(): void {
+    disposeOptimizer(this.#optimizer);
+    const { className, config } = this.#spec;
+    this.#optimizer = fromRegisteredConfig<tf.Optimizer>(className, config, 'optimizer');
   }
 
   /** One step. A variable without a gradient stays as it is, but keeps its place in the optimizer's lists. */
@@ -64,13 +78,9 @@ export class StageOptimizer {
     for (const { tensor } of slots) tensor.dispose();
   }
 
-  /** tfjs's Adamax and user's optimizers may refuse; then there is nothing to carry. */
+  /** None of tfjs's Adamax, whose slots cannot be read; what any other optimizer throws is a failure. */
   async #weights(): Promise<NamedTensor[]> {
-    try {
-      return await this.#optimizer.getWeights();
-    } catch {
-      return [];
-    }
+    return hasReadableSlots(this.#optimizer) ? this.#optimizer.getWeights() : [];
   }
 
   dispose(): void {

@@ -133,6 +133,7 @@ export default function serve({ port }: { port: MessagePort }): Promise<void> {
       readWeights: stage => reply(self => self.stages.get(stage).layers.read()),
       writeOptimizer: (stage, state) => reply(self => self.stages.get(stage).optimizer.write(state)),
       readOptimizer: stage => reply(self => self.stages.get(stage).optimizer.read()),
+      resetOptimizer: stage => reply(self => self.stages.get(stage).optimizer.reset()),
       openSession: spec => reply(self => self.openSession(spec)),
       run: session => reply(self => self.run(session)),
       closeSession: session => reply(self => self.closeSession(session)),

@@ -434,3 +434,8 @@ export function setLearningRate(optimizer: tf.Optimizer, learningRate: number): 
 export function setIterations(optimizer: tf.Optimizer, iterations: number): void {
   (optimizer as unknown as OptimizerParts).iterations_ = iterations;
 }
+
+/** Whether an optimizer's slots can be read and written: tfjs 4.22 says of Adamax, and of the base class, that they cannot. */
+export function hasReadableSlots(optimizer: tf.Optimizer): boolean {
+  return optimizer.getClassName() !== 'Adamax' && optimizer.getWeights !== tf.Optimizer.prototype.getWeights;
+}

@@ -9,7 +9,7 @@ import type { CutModel, ModelGraph } from '../../model/index.js';
 import { canonicalWeights, optimizedWeights } from '../../model/index.js';
 import { optimizerEntries, type StageSpec } from '../../protocol/stage-spec.js';
 import type { OptimizerState } from '../../protocol/worker-api.js';
-import { compiled, setIterations, variableOf } from '../../tfjs/internals.js';
+import { compiled, hasReadableSlots, setIterations, variableOf } from '../../tfjs/internals.js';
 import type { WorkerCalls } from './worker-pool.js';
 
 /** Finds the worker that holds a stage. */
@@ -21,6 +21,8 @@ export class WeightSync {
   readonly #workerOf: WorkerOfStage;
   /** Data ids of the model's variables when both sides were last equal. */
   #synced: readonly object[] = [];
+  /** Whether a run broke off, so that the stages' optimizers stand at different steps. */
+  #isBroken = false;
 
   constructor(cut: CutModel, specs: readonly StageSpec[], workerOf: WorkerOfStage) {
     this.#cut = cut;
@@ -37,6 +39,7 @@ export class WeightSync {
   /** Makes the next look find a difference: the workers' weights are not to be trusted. */
   invalidate(): void {
     this.#synced = [];
+    this.#isBroken = true;
   }
 
   /** Model → workers. */
@@ -45,10 +48,13 @@ export class WeightSync {
     await this.pushWeights();
     await Promise.all(
       this.#specs.map(async ({ stage }) => {
+        const worker = this.#workerOf(stage);
         const state = optimizer?.[stage];
-        if (state !== undefined) await this.#workerOf(stage).writeOptimizer(stage, state);
+        if (state !== undefined) await worker.writeOptimizer(stage, state);
+        else if (this.#isBroken) await worker.resetOptimizer(stage);
       }),
     );
+    this.#isBroken = false;
   }
 
   /** Model → workers: weights alone. */
@@ -159,11 +165,8 @@ function assignBytes(variable: tf.Variable, buffer: ArrayBuffer): void {
 async function slotsOf(
   optimizer: tf.Optimizer,
 ): Promise<readonly { readonly name: string; readonly tensor: tf.Tensor }[] | undefined> {
-  try {
-    const [iterations, ...slots] = await optimizer.getWeights();
-    iterations?.tensor.dispose();
-    return slots;
-  } catch {
-    return undefined;
-  }
+  if (!hasReadableSlots(optimizer)) return undefined;
+  const [iterations, ...slots] = await optimizer.getWeights();
+  iterations?.tensor.dispose();
+  return slots;
 }
