@@ -10,6 +10,7 @@
  * when `s < LIMIT`. A worker writes its sums and times, then raises its COMPLETED; the driver reads the place when all
  * workers have completed the step, and writes it again only after that.
  */
+import { alignUp } from './alignment.js';
 
 export const LIMIT_INDEX = 0;
 export const END_INDEX = 1;
@@ -41,9 +42,8 @@ export interface StepBoardLayout extends StepBoardShape {
 }
 
 export function stepBoardLayout(shape: StepBoardShape): StepBoardLayout {
-  const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
-  const wordBytes = align((FIRST_COMPLETED_INDEX + shape.workerCount) * Int32Array.BYTES_PER_ELEMENT);
-  const doubles = (count: number): number => align(count * Float64Array.BYTES_PER_ELEMENT);
+  const wordBytes = alignUp((FIRST_COMPLETED_INDEX + shape.workerCount) * Int32Array.BYTES_PER_ELEMENT);
+  const doubles = (count: number): number => alignUp(count * Float64Array.BYTES_PER_ELEMENT);
   const descriptorsByteOffset = wordBytes;
   const sumsByteOffset =
     descriptorsByteOffset +
