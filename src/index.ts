@@ -41,10 +41,10 @@ export { type TensorBoardOptions, tensorBoard } from './report/tensorboard/index
 export type { UserCallbacks } from './scheduler/driver/callbacks.js';
 export type { UserClassWeights } from './scheduler/driver/data/class-weights.js';
 export type {
+  Batches,
   DatasetBatch,
   DatasetIterator,
   DatasetLike,
-  DatasetSource,
   UserDataset,
 } from './scheduler/driver/data/dataset.js';
 export type { UserSampleWeights } from './scheduler/driver/data/sample-weights.js';

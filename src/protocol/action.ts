@@ -22,7 +22,7 @@ export type MicroBatchPass = 'forward' | 'backward';
  */
 export type ExchangePass = 'tied-gradient' | 'tied-weight' | 'partial-norm' | 'total-norm';
 
-/** What a message carries. */
+/** What a send or a receive carries. */
 export type Pass = MicroBatchPass | ExchangePass;
 
 /** F, B and W. F and B name one micro-batch, W one or several, in the order in which they are summed. */
@@ -57,7 +57,7 @@ export interface ExchangeAction {
   readonly peer: number;
 }
 
-/** What moves between stages, or between a stage and the driver. */
+/** A send or a receive, by what it carries. */
 export type CommunicationAction = MessageAction | ExchangeAction;
 
 /** Applies the summed gradients of the mini-batch to the stage's weights. */

@@ -37,12 +37,12 @@ const TYPES = [
   'ActionRecord',
   'BackendName',
   'BatchArgs',
+  'Batches',
   'CommunicationAction',
   'ComputeAction',
   'DatasetBatch',
   'DatasetIterator',
   'DatasetLike',
-  'DatasetSource',
   'EvaluateArgs',
   'EvaluateDatasetArgs',
   'ExchangeAction',
@@ -73,6 +73,7 @@ const TYPES = [
   'UserTensors',
   'ValidationTensors',
   'WarningEvent',
+  'WarningPlace',
 ];
 
 let face: PublicFace;

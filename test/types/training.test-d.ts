@@ -6,6 +6,7 @@ import {
   type TensorBoardOptions,
   type TrainerEvent,
   tensorBoard,
+  type UserDataset,
   type UserTensors,
 } from 'millrace';
 import type { Observable } from 'rxjs';
@@ -72,6 +73,18 @@ describe('fit', () => {
   it('can be an Observable of events', () => {
     expectTypeOf(trainer.fit$(tensor, tensor)).toEqualTypeOf<Observable<TrainerEvent>>();
     expectTypeOf(trainer.fit$).parameters.toEqualTypeOf<Parameters<PipelinedModel['fit']>>();
+  });
+});
+
+describe('fitDataset', () => {
+  it('takes what gives mini-batches: datasets, iterables, generators', () => {
+    type Batch = { xs: tf.Tensor; ys: tf.Tensor };
+    expectTypeOf<tf.data.Dataset<Batch>>().toExtend<UserDataset>();
+    expectTypeOf<Batch[]>().toExtend<UserDataset>();
+    expectTypeOf<Generator<Batch>>().toExtend<UserDataset>();
+    expectTypeOf<() => AsyncGenerator<Batch, void, unknown>>().toExtend<UserDataset>();
+    expectTypeOf<tf.Tensor>().not.toExtend<UserDataset>();
+    expectTypeOf(trainer.fitDataset).returns.resolves.toEqualTypeOf<OfTfjs<'fitDataset'>>();
   });
 });
 

@@ -8,7 +8,7 @@ import { type SampleArray, type SampleWeights, sampleSize } from '../mini-batch.
 
 /** Class indices to weights: what tfjs takes for one output. */
 export type ClassWeight = Readonly<Record<number, number>>;
-/** What a sample counts in the loss by its class: for one output, or for each. */
+/** What tfjs takes for all outputs. */
 export type UserClassWeights = NonNullable<tf.ModelFitArgs['classWeight']>;
 
 /** One object of class weights for each output, or none. */

@@ -11,26 +11,26 @@ export interface DatasetBatch {
   readonly sampleWeight?: UserSampleWeights;
 }
 
-/** What reads a dataset. */
+/** Gives one mini-batch after another, until it is done. */
 export interface DatasetIterator {
-  /** The next `DatasetBatch`, or the end. */
+  /** The next mini-batch, or that there is none. */
   next(): Promise<IteratorResult<unknown, unknown>>;
 }
 
 /** What tfjs calls a dataset: `tf.data.Dataset` and everything of its shape. */
 export interface DatasetLike {
-  /** Starts reading from the beginning. */
+  /** Begins a pass through the mini-batches. */
   iterator(): Promise<DatasetIterator>;
   /** Mini-batches, where known. */
   readonly size?: number | null;
 }
 
-/** What can be read once, or whenever it is asked for an iterator. */
-export type DatasetSource =
+/** One source of mini-batches. */
+export type Batches =
   | DatasetLike
-  | AsyncIterable<DatasetBatch, unknown, undefined>
-  | Iterable<DatasetBatch, unknown, undefined>
-  | AsyncIterator<DatasetBatch, unknown, undefined>
+  | AsyncIterable<DatasetBatch, unknown, unknown>
+  | Iterable<DatasetBatch, unknown, unknown>
+  | AsyncIterator<DatasetBatch, unknown, unknown>
   | DatasetIterator;
 
 /** A dataset, an iterable, or a function such as a generator that gives a fresh one whenever it is called. */

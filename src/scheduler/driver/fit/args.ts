@@ -39,7 +39,7 @@ export interface FitArgs extends CommonFitArgs {
   batchSize?: number;
   /** Default 1. */
   epochs?: number;
-  /** Measured after every epoch; with weights, `val_loss` is weighted. */
+  /** What is evaluated after every epoch: x, y and, if wanted, sample weights. */
   validationData?: ValidationTensors;
   /** Share of the samples, taken from the end before shuffling, to validate on. */
   validationSplit?: number;
@@ -55,11 +55,11 @@ export interface FitArgs extends CommonFitArgs {
 
 /** What `fitDataset` takes: tfjs's arguments. */
 export interface FitDatasetArgs extends CommonFitArgs {
-  /** Passes through the dataset, or times `batchesPerEpoch`. */
+  /** How often to go through the dataset. */
   epochs: number;
   /** Mini-batches of an epoch; without it an epoch is one pass through the dataset. */
   batchesPerEpoch?: number;
-  /** Measured after every epoch. */
+  /** What is evaluated after every epoch: x, y and, if wanted, sample weights, or another dataset. */
   validationData?: ValidationTensors | UserDataset;
   /** Samples of a mini-batch when validating on tensors. Default 32. */
   validationBatchSize?: number;

@@ -14,7 +14,7 @@ export interface LearningRateQuery {
   readonly learningRate: number;
 }
 
-/** Gives the learning rate of the next mini-batch. */
+/** Gives the learning rate for a mini-batch. */
 export type LearningRateSchedule = (query: LearningRateQuery) => number;
 
 /** Gives the optimizer the rate that the schedule wants; callbacks and plain tfjs see it there. */
