@@ -49,7 +49,7 @@ export type {
 } from './scheduler/driver/data/dataset.js';
 export type { UserSampleWeights } from './scheduler/driver/data/sample-weights.js';
 export type { UserTensors } from './scheduler/driver/data/tensors.js';
-export type { ActionRecord, TrainerEvent, WarningEvent } from './scheduler/driver/events.js';
+export type { ActionRecord, TrainerEvent, WarningEvent, WarningPlace } from './scheduler/driver/events.js';
 export type {
   BatchArgs,
   EvaluateArgs,

@@ -34,7 +34,7 @@ export type Batches =
   | DatasetIterator;
 
 /** A dataset, an iterable, or a function such as a generator that gives a fresh one whenever it is called. */
-export type UserDataset = DatasetSource | (() => DatasetSource | Promise<DatasetSource>);
+export type UserDataset = Batches | (() => Batches | Promise<Batches>);
 
 export interface BatchIterator {
   next(): PromiseLike<IteratorResult<unknown>> | IteratorResult<unknown>;
