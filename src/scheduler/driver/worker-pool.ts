@@ -2,8 +2,8 @@
  * The worker threads of one trainer. Piscina owns the threads; each runs one task that lasts as long as the trainer, and
  * answers control calls on a Comlink port of its own.
  *
- * Two things Comlink leaves to its user are done here. A call to a thread that died never settles, so every call races
- * with the end of the worker's task. And an error loses its class on the way, so workers reply with data (`Reply`).
+ * Two things Comlink leaves to its user are done here. A call to a thread that died never settles, so the end of the
+ * worker's task rejects every call under way. And an error loses its class on the way, so workers reply with data (`Reply`).
  */
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
@@ -134,39 +134,45 @@ const GOODBYE_MS = 1_000;
 class Connection {
   readonly calls: WorkerCalls;
   readonly #port: MessagePort;
-  /** Rejects when the thread no longer serves. */
-  readonly #lost: Promise<never>;
   readonly #served: Promise<void>;
+  /**
+   * Rejects the calls under way. Not a race with one promise for all calls: each race would leave a reaction on it, which
+   * keeps the reply (the weights, say) for as long as the pool lives.
+   */
+  readonly #pending = new Set<(why: StageError) => void>();
+  /** Why no call is answered any more. */
+  #end: StageError | undefined;
   #isLost = false;
 
   constructor(piscina: Piscina, control: ControlBlock, index: number) {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     this.#served = piscina.run({ port: port2 }, { transferList: [port2] });
-    this.#lost = this.#served.then(
-      () => {
-        throw new StageError({ name: AbortedError.name, message: 'the worker was closed', worker: index });
-      },
+    this.#served.then(
+      () =>
+        this.#endWith(
+          new StageError({ name: AbortedError.name, message: 'the worker was closed', worker: index }),
+        ),
       (error: unknown) => {
         this.#isLost = true;
         control.abort(AbortReason.lost);
-        throw new StageError({
-          name: error instanceof Error ? error.name : 'Error',
-          message: `its thread ended: ${error instanceof Error ? error.message : String(error)}`,
-          ...(error instanceof Error && error.stack !== undefined ? { stack: error.stack } : {}),
-          worker: index,
-        });
+        this.#endWith(
+          new StageError({
+            name: error instanceof Error ? error.name : 'Error',
+            message: `its thread ended: ${error instanceof Error ? error.message : String(error)}`,
+            ...(error instanceof Error && error.stack !== undefined ? { stack: error.stack } : {}),
+            worker: index,
+          }),
+        );
       },
     );
-    // Calls race with it; without one under way nobody else would listen.
-    this.#lost.catch(() => {});
     this.calls = this.#wrap(Comlink.wrap<WorkerApi>(port1 as unknown as Comlink.Endpoint));
   }
 
   #wrap(remote: Comlink.Remote<WorkerApi>): WorkerCalls {
     const call = async (method: keyof WorkerApi, args: unknown[]): Promise<unknown> => {
-      const sent = (remote[method] as (...args: unknown[]) => Promise<unknown>)(...args);
-      const reply = (await Promise.race([sent, this.#lost])) as Reply<unknown> | undefined;
+      const send = remote[method] as (...args: unknown[]) => Promise<Reply<unknown> | undefined>;
+      const reply = await this.#unlessEnded(() => send(...args));
       if (reply === undefined) return undefined;
       if (!reply.ok) throw new StageError(reply.failure);
       return reply.value;
@@ -174,6 +180,22 @@ class Connection {
     return new Proxy({} as WorkerCalls, {
       get: (_, method: keyof WorkerApi | 'then') =>
         method === 'then' ? undefined : (...args: unknown[]) => call(method, args),
+    });
+  }
+
+  #endWith(why: StageError): void {
+    this.#end = why;
+    for (const reject of this.#pending) reject(why);
+    this.#pending.clear();
+  }
+
+  #unlessEnded<T>(call: () => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#end !== undefined) return reject(this.#end);
+      this.#pending.add(reject);
+      call()
+        .then(resolve, reject)
+        .finally(() => this.#pending.delete(reject));
     });
   }
 
