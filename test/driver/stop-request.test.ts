@@ -79,16 +79,59 @@ describe('a guarded run', () => {
     });
   });
 
-  it('is ended and unsubscribed from one second after the request', () => {
+  it('is ended and unsubscribed from when a second passes without a report after the request', () => {
     inVirtualTime(({ cold, expectObservable, expectSubscriptions, flush }) => {
       const stop = new StopRequest();
       //                       request       1,000 ms later
-      const run = cold('    500ms a 998ms b 400ms c 2s |');
-      const expected = '    500ms a 998ms b |';
-      const subscribed = '  ^ 1499ms        !';
+      const run = cold('    500ms a 398ms b 1s c 2s |');
+      const expected = '    500ms a 398ms b 999ms |';
+      const subscribed = '  ^ 1898ms            !';
       cold('                500ms a').subscribe(() => stop.request('enough'));
       expectObservable(run.pipe(stop.guard())).toBe(expected);
       expectSubscriptions(run.subscriptions).toBe(subscribed);
+      flush();
+      expect(stop.isTornDown).toBe(true);
+    });
+  });
+
+  it('of long steps may finish all that are under way, each in twice the time of the longest so far', () => {
+    inVirtualTime(({ cold, expectObservable, flush }) => {
+      const stop = new StopRequest();
+      //                  request with b
+      const run = '    2s a 3s b 5s c 9s d |';
+      cold('           2s a 3s b').subscribe(value => value === 'b' && stop.request('enough'));
+      expectObservable(cold(run).pipe(stop.guard())).toBe(run);
+      flush();
+      expect(stop.isTornDown).toBe(false);
+    });
+  });
+
+  it('of long steps is ended when one takes more than twice the time of the longest so far', () => {
+    inVirtualTime(({ cold, expectObservable, flush }) => {
+      const stop = new StopRequest();
+      cold('3s a').subscribe(() => stop.request('enough'));
+      expectObservable(cold('3s a 7s b |').pipe(stop.guard())).toBe('3s a 5999ms |');
+      flush();
+      expect(stop.isTornDown).toBe(true);
+    });
+  });
+
+  it('remembers how long the steps of earlier runs of the same fit took', () => {
+    inVirtualTime(({ cold, expectObservable, flush }) => {
+      const stop = new StopRequest();
+      expectObservable(cold('2s a |').pipe(stop.guard())).toBe('2s a |');
+      cold('5s r').subscribe(() => stop.request('enough'));
+      expectObservable(cold('--').pipe(stop.guard())).toBe('9s |');
+      flush();
+      expect(stop.isTornDown).toBe(true);
+    });
+  });
+
+  it('gets no more than a minute for a mini-batch, however long its steps are', () => {
+    inVirtualTime(({ cold, expectObservable, flush }) => {
+      const stop = new StopRequest();
+      cold('50s a').subscribe(() => stop.request('enough'));
+      expectObservable(cold('50s a').pipe(stop.guard())).toBe('50s a 59999ms |');
       flush();
       expect(stop.isTornDown).toBe(true);
     });

@@ -152,6 +152,33 @@ describe('an AbortSignal', () => {
     expect(weightsOf(trainer.model)).toEqual(before);
     await expect(trainer.fit(x, y, args)).resolves.toBeInstanceOf(tf.History);
   });
+
+  it('while steps take about as long as the grace period keeps what they have trained', async () => {
+    // Four samples with a sentinel make four slow steps.
+    const slow = await open(sabotaged('sleep', { ms: 900 }), {
+      setup: saboteurModule,
+      stages: 'auto',
+      partition: ['saboteur'],
+      microBatches: 1,
+    });
+    const sentinels = withSentinel(withSentinel(withSentinel(withSentinel(x, 0), 8), 16), 24);
+    const events = recordEvents(slow);
+    const abort = new AbortController();
+    const call = slow.fit(sentinels, y, { ...args, signal: abort.signal });
+    call.catch(() => {});
+    await stepsDone(slow, 1);
+    abort.abort();
+    expect(await refusal(() => call)).toBeInstanceOf(TrainingAbortedError);
+    // The mini-batch that was trained, and those that were under way; their reports come as late as they do.
+    const steps = events.filter(({ kind }) => kind === 'step').length;
+    const matches: number[] = [];
+    for (const count of [steps, steps + 1, steps + 2]) {
+      const twin = sabotaged('sleep');
+      await twin.fit(tf.slice(sentinels, 0, 8 * count), tf.slice(y, 0, 8 * count), args);
+      if (isClose(weightsOf(slow.model), weightsOf(twin))) matches.push(count);
+    }
+    expect(matches).toHaveLength(1);
+  });
 });
 
 describe('fit$', () => {

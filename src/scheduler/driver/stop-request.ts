@@ -2,14 +2,19 @@
  * Stopping a fit from outside: by an `AbortSignal` or by unsubscribing.
  *
  * Asked to stop, the loop hands out no further mini-batch and lets those under way finish, so that all stages stand at the
- * same step and their weights can be kept. If that takes longer than the grace period, the run is torn down instead, and the
- * model keeps the weights that it had when they last came back.
+ * same step and their weights can be kept. If one of them takes longer than the grace period, the run is torn down instead,
+ * and the model keeps the weights that it had when they last came back. The grace period goes by how long steps have taken:
+ * a fixed one would throw away the training of every model whose steps are longer.
  */
 import {
+  asyncScheduler,
+  defer,
   from,
   lastValueFrom,
   type MonoTypeOperatorFunction,
   ReplaySubject,
+  Subject,
+  startWith,
   switchMap,
   takeUntil,
   tap,
@@ -17,8 +22,11 @@ import {
 } from 'rxjs';
 import { TrainingAbortedError } from '../../errors.js';
 
-/** How long mini-batches under way may take to finish once somebody wants to stop. */
-const GRACE_MS = 1_000;
+/** How long a mini-batch under way may take to finish once somebody wants to stop: at least, and at the most. */
+const LEAST_GRACE_MS = 1_000;
+const MOST_GRACE_MS = 60_000;
+/** The same in terms of the longest step so far, which a busy machine may exceed. */
+const GRACE_STEPS = 2;
 
 export class StopRequest {
   /** Tells a run that begins later too. */
@@ -27,6 +35,8 @@ export class StopRequest {
   #reason: unknown;
   #isRequested = false;
   #isTornDown = false;
+  /** Longest time between two reports of a run, its start included. */
+  #longestStepMs = 0;
 
   constructor(signal?: AbortSignal) {
     if (signal === undefined) return;
@@ -60,16 +70,32 @@ export class StopRequest {
     return lastValueFrom(from(promise).pipe(takeUntil(this.#requested$)), { defaultValue: undefined });
   }
 
-  /** Ends a run that goes on for longer than the grace period after the request. */
+  /** Ends a run that reports nothing for longer than the grace period after the request. */
   guard<T>(): MonoTypeOperatorFunction<T> {
-    return takeUntil(
-      this.#requested$.pipe(
-        switchMap(() => timer(GRACE_MS)),
-        tap(() => {
-          this.#isTornDown = true;
-        }),
-      ),
-    );
+    return run$ =>
+      defer(() => {
+        const reported$ = new Subject<void>();
+        let sinceMs = asyncScheduler.now();
+        const noteReport = (): void => {
+          const nowMs = asyncScheduler.now();
+          this.#longestStepMs = Math.max(this.#longestStepMs, nowMs - sinceMs);
+          sinceMs = nowMs;
+          reported$.next();
+        };
+        const lateness$ = this.#requested$.pipe(
+          // Few come: once asked to stop, the loop hands out no more mini-batches.
+          switchMap(() => reported$.pipe(startWith(undefined))),
+          switchMap(() => timer(this.#graceMs)),
+          tap(() => {
+            this.#isTornDown = true;
+          }),
+        );
+        return run$.pipe(tap(noteReport), takeUntil(lateness$));
+      });
+  }
+
+  get #graceMs(): number {
+    return Math.min(MOST_GRACE_MS, Math.max(LEAST_GRACE_MS, GRACE_STEPS * this.#longestStepMs));
   }
 
   /** Stops listening to the signal, which may outlive many fits. */
