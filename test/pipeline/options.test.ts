@@ -72,6 +72,25 @@ describe('an option of the wrong type', () => {
     expect(error.message).toMatch(takes);
   });
 
+  it.each([
+    [
+      'a worker that has no stage',
+      { workerOfStage: [1], orders: [[], schedule.orders[0]] },
+      /worker 0 has no stage/,
+    ],
+    ['no placement', { workerOfStage: [] }, /workerOfStage names a worker for 0 stages, but there are 1/],
+  ])(
+    'a schedule with %s is refused before anything starts, whatever else is asked',
+    async (_, change, message) => {
+      for (const others of [{}, { workers: 2 }]) {
+        const options = { ...others, schedule: { ...schedule, ...change } } as PipelineOptions;
+        const error = await refusal(() => pipeline(model, options));
+        expect(error).toMatchObject({ name: 'ConfigurationError', path: 'schedule' });
+        expect(error.message).toMatch(message);
+      }
+    },
+  );
+
   it.each([[7], ['fast'], [[1]]])('options that are %j are refused as a whole', async options => {
     const error = await refusal(() => pipeline(model, options as unknown as PipelineOptions));
     expect(error).toMatchObject({ name: 'ConfigurationError', path: 'options' });

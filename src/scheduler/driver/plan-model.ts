@@ -53,6 +53,9 @@ export function countStages(
   options: ResolvedOptions,
   cores: number,
 ): { readonly stageCount: number; readonly workerCount: number } {
+  // Before anything is counted in it: its parts may contradict each other.
+  const { schedule } = options;
+  if (typeof schedule === 'object') asOptionError('schedule', () => validateSchedule(schedule as Schedule));
   const most = cutPoints(graph).length + 1;
   const workers = options.workers === 'auto' ? undefined : options.workers;
   const wanted =
@@ -111,8 +114,6 @@ function checkAgainstSchedule(
 export function checkPlan({ graph, options, stageCount, coupling }: Omit<PlanRequest, 'optimizer'>): void {
   asOptionError('partition', () => statedCuts(partitionProblem(graph), options, stageCount));
   countMicroBatches(graph, options, stageCount, coupling);
-  const { schedule } = options;
-  if (typeof schedule === 'object') asOptionError('schedule', () => validateSchedule(schedule as Schedule));
 }
 
 export interface PlanRequest {

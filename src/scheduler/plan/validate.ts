@@ -114,6 +114,14 @@ function checkCounts(
       `stage ${stage} is placed on worker ${workerOfStage[stage]}, but there are orders for ${workerCount} workers`,
     );
   }
+  const idle = Array.from({ length: workerCount }, (_, worker) => worker).find(
+    worker => !workerOfStage.includes(worker),
+  );
+  if (idle !== undefined) {
+    refuse(
+      `worker ${idle} has no stage: workers count from 0 without gaps, and [${workerOfStage.join(', ')}] leaves it out`,
+    );
+  }
 }
 
 /** Counts that contradict each other leave nothing to draw. */

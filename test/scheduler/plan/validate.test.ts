@@ -211,6 +211,7 @@ describe('malformed schedules', () => {
     [{ stageCount: 0 }, 'stageCount must be a whole number of at least 1, got 0'],
     [{ microBatchCount: 1.5 }, 'microBatchCount must be'],
     [{ workerOfStage: [0] }, 'workerOfStage names a worker for 1 stages, but there are 3'],
+    [{ workerOfStage: [0, 2, 2] }, 'worker 1 has no stage: workers count from 0 without gaps'],
     [{ workerOfStage: [0, 1, 3] }, 'stage 2 is placed on worker 3, but there are orders for 3 workers'],
   ])('counts that contradict each other: %j', (change, message) => {
     const error = refusal({ ...onOwnWorkers('1f1b', 3, 3), ...change });
