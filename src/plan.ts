@@ -1,6 +1,5 @@
 /** `trainer.plan`: what runs where, as plain data for printing and for tools. */
 import type { BackendChoice } from './backends/index.js';
-import { crossingValues } from './model/index.js';
 import type { Schedule } from './protocol/schedule.js';
 import type { ModelPlan } from './scheduler/driver/plan-model.js';
 
@@ -54,7 +53,7 @@ export function describePlan(plan: ModelPlan, backend: BackendChoice, backendVer
         layers: described.map(({ name }) => name),
         parameters: described.reduce((sum, { parameterCount }) => sum + parameterCount, 0),
         weightBytes: described.reduce((sum, { weightBytes }) => sum + weightBytes, 0),
-        incomingBytesPerSample: index === 0 ? 0 : bytesPerSample(plan, cut.cuts[index - 1]!),
+        incomingBytesPerSample: bytesPerSample(plan, index),
         predictedMs: ms,
         share: cut.stages.length === 1 ? 1 : ms === undefined ? undefined : ms / totalMs!,
       };
@@ -62,8 +61,10 @@ export function describePlan(plan: ModelPlan, backend: BackendChoice, backendVer
   };
 }
 
-function bytesPerSample({ cut }: ModelPlan, position: number): number {
-  return crossingValues(cut.graph, position).reduce((sum, id) => {
+/** What the stage itself receives: a value that skips it goes straight to the stages that read it. */
+function bytesPerSample({ cut }: ModelPlan, stage: number): number {
+  const received = cut.edges.filter(({ to }) => to === stage).flatMap(({ values }) => values);
+  return received.reduce((sum, id) => {
     const { shape } = cut.graph.values[id]!;
     return (
       sum +

@@ -1,0 +1,47 @@
+/** Where a model is cut and what its plan tells, with times that are given rather than measured. */
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { readGraph } from '#internal/model/index.js';
+import { type PipelineOptions, parseOptions } from '#internal/options.js';
+import { describePlan } from '#internal/plan.js';
+import { planModel } from '#internal/scheduler/driver/plan-model.js';
+import type { WorkerPool } from '#internal/scheduler/driver/worker-pool.js';
+
+beforeAll(() => tf.setBackend('cpu'));
+
+const { layers } = tf;
+
+/** The plan for a model whose layer calls take these times, half of it forwards. */
+function planOf(model: tf.LayersModel, stageCount: number, options: PipelineOptions, ms: number[] = []) {
+  model.compile({ optimizer: 'sgd', loss: 'meanSquaredError' });
+  const profiles = ms.map(time => ({
+    forwardMs: time / 2,
+    backwardInputMs: time / 4,
+    backwardWeightMs: time / 4,
+    stepMs: 0,
+    outputBytes: 0,
+  }));
+  const pool = { workerCount: stageCount, all: async () => [profiles] } as unknown as WorkerPool;
+  const request = {
+    graph: readGraph(model),
+    options: parseOptions(options),
+    stageCount,
+    optimizer: { className: 'SGD', config: {} },
+    coupling: { mixing: undefined, unrepeatable: undefined, scalarLosses: [] },
+  };
+  return planModel(request, pool);
+}
+
+describe('a described plan', () => {
+  it('counts the bytes that a stage receives, not those that skip it', async () => {
+    const input = tf.input({ shape: [10] });
+    const a = layers.dense({ units: 100, name: 'a' }).apply(input) as tf.SymbolicTensor;
+    const b = layers.dense({ units: 7, name: 'b' }).apply(a) as tf.SymbolicTensor;
+    const c = layers.dense({ units: 100, name: 'c' }).apply(b) as tf.SymbolicTensor;
+    const sum = layers.add({ name: 'sum' }).apply([a, c]) as tf.SymbolicTensor;
+    const skipping = tf.model({ inputs: input, outputs: sum });
+    const plan = await planOf(skipping, 4, { partition: ['b', 'c', 'sum'] });
+    const { stages } = describePlan(plan, { name: 'cpu', reason: '', warnings: [] }, '');
+    expect(stages.map(({ incomingBytesPerSample }) => incomingBytesPerSample)).toEqual([0, 400, 28, 800]);
+  });
+});
