@@ -32,6 +32,32 @@ function planOf(model: tf.LayersModel, stageCount: number, options: PipelineOpti
   return planModel(request, pool);
 }
 
+describe('the measured partition', () => {
+  /** Balanced only where 50 MB cross the cut, which takes 4 ms on both of its sides. */
+  const model = (): tf.LayersModel =>
+    tf.sequential({
+      layers: [
+        layers.dense({ units: 4, inputShape: [4], name: 'head' }),
+        layers.repeatVector({ n: 200_000, name: 'wide' }),
+        layers.globalAveragePooling1d({ name: 'narrow' }),
+        layers.dense({ units: 1, name: 'tail' }),
+      ],
+    });
+  const cutBefore = async (microBatches: number): Promise<string> => {
+    const { cut } = await planOf(model(), 2, { microBatches }, [1, 5, 5, 1]);
+    return cut.graph.layers[cut.stages[1]!.layers[0]!]!.name;
+  };
+
+  it('balances the stages where many micro-batches go through them', async () => {
+    expect(await cutBefore(100)).toBe('narrow');
+  });
+
+  // With one, evaluating and predicting still have two mini-batches under way.
+  it.each([1, 2])('spares the transport where there are few: %i', async microBatches => {
+    expect(['wide', 'tail']).toContain(await cutBefore(microBatches));
+  });
+});
+
 describe('a described plan', () => {
   it('counts the bytes that a stage receives, not those that skip it', async () => {
     const input = tf.input({ shape: [10] });

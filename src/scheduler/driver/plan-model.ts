@@ -31,6 +31,7 @@ import {
 } from '../plan/index.js';
 import { cutBytes, measureUnits } from './measure.js';
 import { countMicroBatches, type Warning } from './micro-batches.js';
+import { STEPS_IN_FLIGHT } from './session.js';
 import type { WorkerPool } from './worker-pool.js';
 
 export interface ModelPlan {
@@ -173,7 +174,14 @@ async function partition(
     units: await measureUnits(graph, problem.units, microBatchCount, optimizer, pool),
     cutBytes: cutBytes(graph, problem.allowedCuts),
   };
-  return asOptionError('partition', () => partitionByTime(measured, stageCount, { transport: TRANSPORT }));
+  return asOptionError('partition', () =>
+    partitionByTime(measured, stageCount, {
+      objective: 'makespan',
+      // Training waits for its one micro-batch, but evaluating and predicting go on with the next mini-batch.
+      microBatchCount: Math.max(microBatchCount, STEPS_IN_FLIGHT),
+      transport: TRANSPORT,
+    }),
+  );
 }
 
 function partitionProblem(graph: ModelGraph): PartitionProblem {
