@@ -45,6 +45,7 @@ describe('a process whose trainer was closed ends by itself, and no thread is le
       hung: /no progress/,
       aborted: /stopped/,
       'closed early': /closed/,
+      'closed while workers are replaced': /closed/,
     };
     const reports = await lifetimeOf('cpu', ...Object.keys(expected));
     expect(reports.map(({ error }) => error)).toEqual(

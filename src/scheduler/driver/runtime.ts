@@ -44,6 +44,9 @@ export class Runtime {
   #plan: ModelPlan;
   readonly #parts: RuntimeParts;
   #pool: WorkerPool;
+  /** While a broken pool is replaced. */
+  #replacing: Promise<void> | undefined;
+  readonly #closing = new AbortController();
   #compiledAs: CompiledIdentity;
   #compile: CompileSpec;
   #specs: readonly StageSpec[];
@@ -100,14 +103,19 @@ export class Runtime {
   async prepare(): Promise<void> {
     const identity = identityOf(this.#parts.graph.model);
     if (this.#pool.isBroken) {
-      await this.#pool.close();
-      this.#pool = await startPool(this.#parts, this.#pool.workerCount);
+      this.#replacing = this.#replacePool();
+      await this.#replacing;
       await this.#rebuild(identity);
     } else if (!isSame(identity, this.#compiledAs)) {
       await this.#rebuild(identity);
     } else if (this.#sync.isStale) {
       await this.#sync.push();
     }
+  }
+
+  async #replacePool(): Promise<void> {
+    await this.#pool.close();
+    this.#pool = await startPool(this.#parts, this.#pool.workerCount, this.#closing.signal);
   }
 
   async #rebuild(identity: CompiledIdentity): Promise<void> {
@@ -239,8 +247,11 @@ export class Runtime {
     return this.#pool.all(worker => worker.memory());
   }
 
-  close(): Promise<void> {
-    return this.#pool.close();
+  /** Ends the workers, also those that are only being started in the place of others. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#replacing?.catch(() => {});
+    await this.#pool.close();
   }
 }
 
@@ -251,9 +262,10 @@ function compileSpecOf({ graph: { model }, functions, options }: RuntimeParts): 
 function startPool(
   { backend, setup, seed, options }: RuntimeParts,
   workerCount: number,
+  signal?: AbortSignal,
 ): Promise<WorkerPool> {
   const batchNorm = options.batchNorm === 'auto' ? 'micro-batch' : options.batchNorm;
-  return WorkerPool.start({ workerCount, backend, setup, seed, batchNorm });
+  return WorkerPool.start({ workerCount, backend, setup, seed, batchNorm }, signal);
 }
 
 type CompiledIdentity = readonly unknown[];

@@ -52,8 +52,15 @@ export class WorkerPool {
     this.infos = infos;
   }
 
-  /** Starts all workers in parallel; resolves when each has its backend loaded. */
-  static async start({ workerCount, ...init }: PoolOptions): Promise<WorkerPool> {
+  /**
+   * Starts all workers in parallel; resolves when each has its backend loaded.
+   *
+   * @param signal ends them, however far they are
+   */
+  static async start({ workerCount, ...init }: PoolOptions, signal?: AbortSignal): Promise<WorkerPool> {
+    if (signal?.aborted) {
+      throw new StageError({ name: AbortedError.name, message: 'the workers are not wanted any more' });
+    }
     const control = ControlBlock.create(workerCount);
     const piscina = new Piscina({
       filename: WORKER_FILE,
@@ -67,6 +74,8 @@ export class WorkerPool {
       { length: workerCount },
       (_, index) => new Connection(piscina, control, index),
     );
+    const giveUp = (): void => void piscina.destroy();
+    signal?.addEventListener('abort', giveUp);
     try {
       const infos = await Promise.all(
         workers.map((worker, index) =>
@@ -78,6 +87,8 @@ export class WorkerPool {
       for (const worker of workers) worker.disconnect();
       await piscina.destroy();
       throw asBackendError(error, init.backend);
+    } finally {
+      signal?.removeEventListener('abort', giveUp);
     }
   }
 
