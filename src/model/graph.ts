@@ -128,7 +128,7 @@ function callsInOrder(model: tf.LayersModel, inputs: ReadonlySet<tf.SymbolicTens
           'Put a layer between them.',
       );
     }
-    const stack: { call: GraphCall; next: number }[] = [{ call: producerOf(output).call, next: 0 }];
+    const stack: { call: GraphCall; next: number }[] = [{ call: producerOf(output), next: 0 }];
     while (stack.length > 0) {
       const top = stack[stack.length - 1]!;
       const input = top.call.inputTensors[top.next];
@@ -141,7 +141,7 @@ function callsInOrder(model: tf.LayersModel, inputs: ReadonlySet<tf.SymbolicTens
         continue;
       }
       top.next += 1;
-      if (!inputs.has(input)) stack.push({ call: producerOf(input).call, next: 0 });
+      if (!inputs.has(input)) stack.push({ call: producerOf(input), next: 0 });
     }
   }
   return ordered;

@@ -29,11 +29,6 @@ export function heartbeatIndex(worker: number): number {
   return FIRST_WORKER_INDEX + worker * LINE_WORDS;
 }
 
-/** Whatever number the worker last noted: a position in its program, as far as this layout cares. */
-export function lastActionIndex(worker: number): number {
-  return heartbeatIndex(worker) + 1;
-}
-
 export function controlWordCount(workerCount: number): number {
   return FIRST_WORKER_INDEX + workerCount * LINE_WORDS;
 }

@@ -15,7 +15,6 @@ export interface SessionSpec {
   readonly stages: readonly number[];
   /** The worker's own program. */
   readonly program: Program;
-  readonly microBatchCount: number;
   /** Shared WebAssembly memory that holds the slots. */
   readonly arena: WebAssembly.Memory;
   /** The channels that the worker's program uses. */
@@ -36,9 +35,4 @@ export interface StageDurations {
   readonly ms: Readonly<Partial<Record<ActionKind, number>>>;
   /** Whether slots are held until the micro-batch's W, as by a stage whose tensors alias them. */
   readonly holdsSlots: boolean;
-}
-
-/** How a run ended in one worker. */
-export interface RunOutcome {
-  readonly completedSteps: number;
 }

@@ -5,7 +5,7 @@
  * Methods that can fail return `Reply`, since Comlink drops an error's class and fields.
  */
 import type { Failure } from './failure.js';
-import type { RunOutcome, SessionSpec } from './session.js';
+import type { SessionSpec } from './session.js';
 import type { BackendName, BatchNormMode, CompileSpec, StageSpec } from './stage-spec.js';
 
 export type Reply<T> =
@@ -75,7 +75,7 @@ export interface WorkerApi {
   /** Forgets the optimizer's slots, where they cannot be written. */
   resetOptimizer(stage: number): Promise<Reply<void>>;
   openSession(spec: SessionSpec): Promise<Reply<void>>;
-  run(session: number): Promise<Reply<RunOutcome>>;
+  run(session: number): Promise<Reply<void>>;
   closeSession(session: number): Promise<Reply<void>>;
   resetStates(): Promise<Reply<void>>;
   memory(): Promise<Reply<MemoryInfo>>;

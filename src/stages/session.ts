@@ -6,7 +6,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { channelId, channelOf } from '../protocol/channel.js';
-import type { RunOutcome, SessionSpec } from '../protocol/session.js';
+import type { SessionSpec } from '../protocol/session.js';
 import { LIMIT_INDEX } from '../protocol/step-board.js';
 import {
   Arena,
@@ -63,7 +63,7 @@ export class WorkerSession {
   }
 
   /** Runs mini-batches until the driver ends the run. Throws what an action threw, with its place. */
-  async run(): Promise<RunOutcome> {
+  async run(): Promise<void> {
     const board = this.#board;
     let step = board.completedBy(this.#worker);
     try {
@@ -85,7 +85,6 @@ export class WorkerSession {
       for (const engine of this.#engines.values()) engine.abandon();
       throw error;
     }
-    return { completedSteps: step };
   }
 
   /** Whether step `step` is to run; waits until that is known. */

@@ -9,7 +9,6 @@ import * as Comlink from 'comlink';
 import { type Backend, loadBackend } from '../backends/index.js';
 import { StateError } from '../errors.js';
 import { AbortReason } from '../protocol/control.js';
-import type { RunOutcome } from '../protocol/session.js';
 import type { Reply, WorkerApi, WorkerInit } from '../protocol/worker-api.js';
 import { AbortedError, ControlBlock, StallError } from '../transport/index.js';
 import { BuiltStages } from './build.js';
@@ -71,13 +70,13 @@ class StageWorker {
   }
 
   /** Runs a session; what breaks here stops all other workers too. */
-  async run(id: number): Promise<RunOutcome> {
+  async run(id: number): Promise<void> {
     try {
       const session = this.#sessions.get(id);
       if (session === undefined) {
         throw new StateError(`Session ${id} is not open in worker ${this.#init.worker}.`);
       }
-      return await session.run();
+      await session.run();
     } catch (error) {
       this.#control.abort(causeOf(error) instanceof StallError ? AbortReason.stalled : AbortReason.failed);
       throw error;

@@ -169,20 +169,15 @@ export interface GraphCall {
   readonly outboundLayer: Layer;
   readonly inputTensors: readonly tf.SymbolicTensor[];
   readonly outputTensors: readonly tf.SymbolicTensor[];
-  readonly inputShapes: readonly tf.Shape[] | tf.Shape;
 }
 
-/** The call that produces `tensor`, and which of the call's outputs it is. */
-export function producerOf(tensor: tf.SymbolicTensor): { call: GraphCall; output: number } {
+/** The call that produces `tensor`. */
+export function producerOf(tensor: tf.SymbolicTensor): GraphCall {
   const nodes = required(
     (tensor.sourceLayer as unknown as { inboundNodes?: GraphCall[] }).inboundNodes,
     'Layer.inboundNodes',
   );
-  const call = required(
-    nodes[required(tensor.nodeIndex, 'SymbolicTensor.nodeIndex')],
-    'SymbolicTensor.nodeIndex',
-  );
-  return { call, output: required(tensor.tensorIndex, 'SymbolicTensor.tensorIndex') };
+  return required(nodes[required(tensor.nodeIndex, 'SymbolicTensor.nodeIndex')], 'SymbolicTensor.nodeIndex');
 }
 
 interface LayerParts {

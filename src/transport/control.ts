@@ -12,7 +12,6 @@ import {
   controlWorkerCount,
   heartbeatIndex,
   IDLE_EXPECTED_INDEX,
-  lastActionIndex,
   PAUSE_INDEX,
 } from '../protocol/control.js';
 import { AbortedError, TransportError } from './errors.js';
@@ -160,16 +159,5 @@ export class ControlBlock {
   heartbeat(worker: number): number {
     // Pairs with the addition in `beat`.
     return Atomics.load(this.words, heartbeatIndex(worker));
-  }
-
-  /** Notes what a worker is at, for those who ask when it says nothing any more. */
-  setLastAction(worker: number, action: number): void {
-    // Pairs with the load in `lastAction`. A diagnosis: an old value misleads a reader but breaks nothing.
-    Atomics.store(this.words, lastActionIndex(worker), action);
-  }
-
-  lastAction(worker: number): number {
-    // Pairs with the store in `setLastAction`.
-    return Atomics.load(this.words, lastActionIndex(worker));
   }
 }

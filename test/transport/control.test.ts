@@ -19,10 +19,8 @@ describe('a control block', () => {
     expect(attached.workerCount).toBe(3);
     attached.beat(2);
     attached.beat(2);
-    attached.setLastAction(1, 77);
     attached.pause();
     expect([0, 1, 2].map(worker => control.heartbeat(worker))).toEqual([0, 0, 2]);
-    expect([0, 1, 2].map(worker => control.lastAction(worker))).toEqual([0, 77, 0]);
     expect(control.isPaused).toBe(true);
     expect(() => ControlBlock.attach(new SharedArrayBuffer(100))).toThrow(TransportError);
   });

@@ -114,7 +114,6 @@ export class DriverSession {
           mode,
           stages: stagesOf(schedule, index),
           program: programs[index]!,
-          microBatchCount: schedule.microBatchCount,
           arena: arena.memory,
           channels: channels.filter(channel => touches(channel, schedule, index)),
           board: board.buffer,
