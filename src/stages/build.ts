@@ -2,6 +2,7 @@
 import type { Backend } from '../backends/index.js';
 import { StateError } from '../errors.js';
 import { type CompileSpec, optimizerEntries, type StageSpec } from '../protocol/stage-spec.js';
+import { SumsLayout } from '../protocol/sums-layout.js';
 import type { WorkerInit } from '../protocol/worker-api.js';
 import { DeferredBatchNorm } from './deferred-batch-norm.js';
 import type { EngineMode, StageEngine } from './engine.js';
@@ -10,7 +11,6 @@ import { StageLayers } from './layers.js';
 import { ModelStage } from './model-stage.js';
 import { StageOptimizer } from './optimizer.js';
 import { RandomContext, useCounterRandom } from './random/index.js';
-import { SumsLayout } from './sums.js';
 
 interface BuiltStage {
   readonly spec: StageSpec;

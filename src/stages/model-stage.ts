@@ -10,6 +10,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
 import type { ExchangePass, MicroBatchPass, Peer } from '../protocol/action.js';
 import type { EdgeValues, StageSpec } from '../protocol/stage-spec.js';
+import type { SumsLayout } from '../protocol/sums-layout.js';
 import { recordTape, withoutTape } from '../tfjs/internals.js';
 import type { SlotView } from '../transport/index.js';
 import { backwardInput } from './backward.js';
@@ -23,7 +24,7 @@ import type { StageOptimizer } from './optimizer.js';
 import type { RandomContext } from './random/index.js';
 import { slotFreeCopy } from './slot-free-copy.js';
 import { StageStep } from './stage-step.js';
-import { type SumsLayout, SumsRecorder } from './sums.js';
+import { SumsRecorder } from './sums.js';
 import { WeightGradients } from './weight-gradients.js';
 
 export interface ModelStageParts {

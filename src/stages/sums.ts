@@ -1,43 +1,7 @@
-/**
- * What a stage reports of a mini-batch: a vector of sums over samples, which the driver adds over stages and divides by
- * the rows.
- *
- *     [ loss of output 0 … ][ metrics of output 0 …, metrics of output 1 … ][ penalty ]
- *
- * Losses and metrics are means times rows. The penalty (weight regularizers) is no mean: it stands as it is.
- */
+/** Collects what one stage reports of a mini-batch: see `protocol/sums-layout.ts`. */
 import * as tf from '@tensorflow/tfjs';
+import type { SumsLayout } from '../protocol/sums-layout.js';
 import type { OutputFunctions } from './functions.js';
-
-export class SumsLayout {
-  readonly outputCount: number;
-  readonly #firstMetric: readonly number[];
-  readonly count: number;
-
-  constructor(metricCounts: readonly number[]) {
-    this.outputCount = metricCounts.length;
-    const firstMetric: number[] = [];
-    let next = this.outputCount;
-    for (const count of metricCounts) {
-      firstMetric.push(next);
-      next += count;
-    }
-    this.#firstMetric = firstMetric;
-    this.count = next + 1;
-  }
-
-  loss(output: number): number {
-    return output;
-  }
-
-  metric(output: number, metric: number): number {
-    return this.#firstMetric[output]! + metric;
-  }
-
-  get penalty(): number {
-    return this.count - 1;
-  }
-}
 
 /** Collects one stage's sums over the micro-batches of a mini-batch. */
 export class SumsRecorder {

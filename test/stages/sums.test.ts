@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { SumsLayout, SumsRecorder } from '#internal/stages/sums.js';
+import { SumsLayout } from '#internal/protocol/sums-layout.js';
+import { SumsRecorder } from '#internal/stages/sums.js';
 import { useBackend } from '../helpers/backends.js';
 import { tensorCount } from '../helpers/compare.js';
 

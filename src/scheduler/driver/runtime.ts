@@ -20,6 +20,7 @@ import type { Schedule } from '../../protocol/schedule.js';
 import type { BackendName, CompileSpec, StageSpec } from '../../protocol/stage-spec.js';
 import { compiled, variableOf } from '../../tfjs/internals.js';
 import { forwardOnly } from '../plan/index.js';
+import { sumsLayoutOf } from './logs.js';
 import { checkPlan, countStages, type ModelPlan, planModel } from './plan-model.js';
 import { DriverSession, type SessionGeometry } from './session.js';
 import { WeightSync } from './weights.js';
@@ -192,7 +193,7 @@ export class Runtime {
         cut: this.plan.cut,
         schedule: this.#scheduleFor(geometry.mode),
         recompute: this.plan.recompute,
-        sumCount: this.#sumCount,
+        sumCount: sumsLayoutOf(this.#compile).count,
         stallTimeoutMs: options.stallTimeoutMs,
         poison,
         clipNorm: options.clipNorm,
@@ -201,11 +202,6 @@ export class Runtime {
     );
     this.#sessions.add(opened);
     return opened;
-  }
-
-  /** Losses, metrics and the penalty: see `SumsLayout` in the stages. */
-  get #sumCount(): number {
-    return this.#compile.outputs.length + this.#compile.metrics.flat().length + 1;
   }
 
   #scheduleFor(mode: SessionGeometry['mode']): Schedule {
