@@ -4,10 +4,14 @@ import type { BackendName } from '../protocol/stage-spec.js';
 import { BACKEND_VARIABLE, forcedBackend } from '../setup/index.js';
 import type { Backend, BackendLoader } from './backend.js';
 import { loadCpuBackend } from './cpu/index.js';
+import { registerDilatedGradients } from './gradients/dilated-convolution.js';
 import { loadTensorflowBackend, prepareAddon } from './tensorflow/index.js';
 import { loadWasmBackend } from './wasm/index.js';
 
 export type { Backend } from './backend.js';
+
+// At import: main thread and workers both come through here, and a gradient belongs to no backend.
+registerDilatedGradients();
 
 const LOADERS: Readonly<Record<BackendName, BackendLoader>> = {
   tensorflow: loadTensorflowBackend,
