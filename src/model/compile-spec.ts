@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { ModelError } from '../errors.js';
 import type { CompileSpec, Json, NamedFunction } from '../protocol/stage-spec.js';
-import { compiled, isCompiled } from '../tfjs/internals.js';
+import { compiled, isCompiled, isRegisteredClass } from '../tfjs/internals.js';
 
 /** Functions that workers can import, by identity: exports of tfjs and of `setup` modules. */
 export type FunctionLocator = ReadonlyMap<unknown, { readonly module: string; readonly name: string }>;
@@ -38,6 +38,13 @@ export function compileSpec(
   assertCompiled(model);
   const { optimizer_, metrics, outputNames } = compiled(model);
   const optimizer = optimizer_!;
+  const className = optimizer.getClassName();
+  if (!isRegisteredClass(className)) {
+    throw new ModelError(
+      `The optimizer has the class '${className}', which is not registered with tfjs, so workers cannot rebuild it. ` +
+        'Call tf.serialization.registerClass() in a module of its own and name that module in the `setup` option.',
+    );
+  }
   const describe = (value: unknown, path: string): NamedFunction => {
     if (typeof value === 'string') return value;
     const ref = locator.get(value);
@@ -49,7 +56,7 @@ export function compileSpec(
   };
   return {
     optimizer: {
-      className: optimizer.getClassName(),
+      className,
       config: JSON.parse(JSON.stringify(optimizer.getConfig())) as { [key: string]: Json },
     },
     losses: lossesPerOutput(model).map((value, index) =>

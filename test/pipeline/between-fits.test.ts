@@ -215,4 +215,29 @@ describe('between two fits', () => {
     await trainer.fit(x, y, args);
     expectSameWeights(weightsOf(model), weightsOf(twin));
   });
+
+  it.each([
+    ['that is not registered', false, 'ModelError', /optimizer has the class 'Unheard0'.*registerClass/],
+    ['that workers do not know', true, 'StageError', /Unheard1.*not registered/],
+  ])('an optimizer %s is refused every time, and another one mends it', async (_, known, name, message) => {
+    const className = `Unheard${Number(known)}`;
+    const Unheard = class extends tf.SGDOptimizer {
+      static override className = className;
+    };
+    if (known)
+      tf.serialization.registerClass(Unheard as unknown as tf.serialization.SerializableConstructor<never>);
+    const model = compiledClassifier();
+    const trainer = await open(model);
+    compile(model, { optimizer: new Unheard(0.1) });
+    for (const _attempt of [1, 2]) {
+      const error = await refusal(() => trainer.fit(x, y, args));
+      expect(error.name).toBe(name);
+      expect(error.message).toMatch(message);
+    }
+    compile(model);
+    const twin = compiledClassifier();
+    await twin.fit(x, y, args);
+    await trainer.fit(x, y, args);
+    expectSameWeights(weightsOf(model), weightsOf(twin));
+  });
 });

@@ -48,7 +48,8 @@ export class Runtime {
   /** While a broken pool is replaced. */
   #replacing: Promise<void> | undefined;
   readonly #closing = new AbortController();
-  #compiledAs: CompiledIdentity;
+  /** What the stages were built for; `undefined` where building them did not succeed. */
+  #compiledAs: CompiledIdentity | undefined;
   #compile: CompileSpec;
   #specs: readonly StageSpec[];
   #sync: WeightSync;
@@ -107,7 +108,7 @@ export class Runtime {
       this.#replacing = this.#replacePool();
       await this.#replacing;
       await this.#rebuild(identity);
-    } else if (!isSame(identity, this.#compiledAs)) {
+    } else if (this.#compiledAs === undefined || !isSame(identity, this.#compiledAs)) {
       await this.#rebuild(identity);
     } else if (this.#sync.isStale) {
       await this.#sync.push();
@@ -129,6 +130,7 @@ export class Runtime {
       );
     }
     this.#compile = compileSpecOf(this.#parts);
+    this.#compiledAs = undefined;
     // Edges carry gradients only where something above them can be trained, which compiling may have changed.
     this.#plan = { ...this.#plan, cut: cutModel(this.#parts.graph, this.#plan.cut.cuts) };
     this.#specs = describeStages(this.#plan.cut);
