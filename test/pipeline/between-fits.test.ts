@@ -61,6 +61,18 @@ describe('between two fits', () => {
     await fitTwice(model => model.fit(x, y, args));
   });
 
+  it('giving the optimizer another state counts, the number of steps included', async () => {
+    const { plain, model } = await fitTwice(async changed => {
+      const { optimizer } = changed;
+      const [counter, ...slots] = await optimizer.getWeights();
+      expect(slots.length).toBeGreaterThan(0);
+      const zeros = slots.map(({ name, tensor }) => ({ name, tensor: tf.zerosLike(tensor) }));
+      await optimizer.setWeights([{ name: counter!.name, tensor: tf.scalar(1000, 'int32') }, ...zeros]);
+    });
+    expect(plain.optimizer.iterations).toBe(1003);
+    expect(model.optimizer.iterations).toBe(1003);
+  });
+
   it('compiling with another optimizer counts', async () => {
     await fitTwice(model => compile(model, { optimizer: tf.train.rmsprop(0.01) }));
   });

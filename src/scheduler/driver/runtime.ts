@@ -110,7 +110,7 @@ export class Runtime {
       await this.#rebuild(identity);
     } else if (this.#compiledAs === undefined || !isSame(identity, this.#compiledAs)) {
       await this.#rebuild(identity);
-    } else if (this.#sync.isStale) {
+    } else if (this.#sync.isStale || (await this.#sync.isOptimizerStale())) {
       await this.#sync.push();
     }
   }

@@ -23,6 +23,8 @@ export class WeightSync {
   #synced: readonly object[] = [];
   /** Whether a run broke off, so that the stages' optimizers stand at different steps. */
   #isBroken = false;
+  /** The same of the model's optimizer: its step count and the data ids of its slots. */
+  #syncedOptimizer: readonly unknown[] = [];
 
   constructor(cut: CutModel, specs: readonly StageSpec[], workerOf: WorkerOfStage) {
     this.#cut = cut;
@@ -34,6 +36,19 @@ export class WeightSync {
   get isStale(): boolean {
     const ids = dataIds(this.#cut.graph);
     return ids.length !== this.#synced.length || ids.some((id, index) => id !== this.#synced[index]);
+  }
+
+  /** Whether the user has given the optimizer another state since then: assigned to a slot, or set the step count. */
+  async isOptimizerStale(): Promise<boolean> {
+    const state = await this.#optimizerIdentity();
+    const synced = this.#syncedOptimizer;
+    return state.length !== synced.length || state.some((part, index) => part !== synced[index]);
+  }
+
+  async #optimizerIdentity(): Promise<readonly unknown[]> {
+    const optimizer = compiled(this.#cut.graph.model).optimizer_!;
+    const slots = (await slotsOf(optimizer)) ?? [];
+    return [optimizer.iterations, ...slots.map(({ tensor }) => tensor.dataId)];
   }
 
   /** Makes the next look find a difference: the workers' weights are not to be trusted. */
@@ -55,6 +70,7 @@ export class WeightSync {
       }),
     );
     this.#isBroken = false;
+    this.#syncedOptimizer = await this.#optimizerIdentity();
   }
 
   /** Model → workers: weights alone. */
@@ -95,6 +111,7 @@ export class WeightSync {
     const previous = await slotsOf(optimizer);
     if (previous === undefined) {
       setIterations(optimizer, iterations);
+      this.#syncedOptimizer = [iterations];
       return;
     }
     const slots: { name: string; tensor: tf.Tensor }[] = [];
@@ -116,6 +133,7 @@ export class WeightSync {
       ...slots.map(({ tensor }) => tensor),
       ...previous.map(({ tensor }) => tensor),
     ]);
+    this.#syncedOptimizer = await this.#optimizerIdentity();
   }
 
   /** The model's optimizer state cut into stages; `undefined` where the optimizer keeps none that can be read. */
