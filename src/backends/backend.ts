@@ -6,6 +6,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import type { BackendName } from '../protocol/stage-spec.js';
 import type { TensorData, TensorHeader } from '../protocol/tensor.js';
+import type { InPlaceOptimizerFactory } from './in-place-optimizer.js';
 
 export interface Backend {
   readonly name: BackendName;
@@ -19,6 +20,13 @@ export interface Backend {
   fromSlot(data: TensorData, header: TensorHeader): tf.Tensor;
   /** Writes a tensor's data into a slot: one copy, complete when the call returns. The tensor stays the caller's. */
   toSlot(tensor: tf.Tensor, slot: TensorData): void;
+  /** What the backend computes faster than tfjs's own kernels do; `undefined` where it has none or fusion is off. */
+  readonly fused: FusedBackend | undefined;
+}
+
+/** The same mathematics as tfjs's, in fewer passes. */
+export interface FusedBackend {
+  readonly optimizer: InPlaceOptimizerFactory;
 }
 
 /** Loads a backend into the calling thread and makes it tfjs's current one. */

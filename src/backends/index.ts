@@ -8,7 +8,8 @@ import { registerDilatedGradients } from './gradients/dilated-convolution.js';
 import { loadTensorflowBackend, prepareAddon } from './tensorflow/index.js';
 import { loadWasmBackend } from './wasm/index.js';
 
-export type { Backend } from './backend.js';
+export type { Backend, FusedBackend } from './backend.js';
+export type { InPlaceOptimizer, InPlaceOptimizerFactory } from './in-place-optimizer.js';
 
 // At import: main thread and workers both come through here, and a gradient belongs to no backend.
 registerDilatedGradients();

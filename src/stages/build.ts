@@ -60,7 +60,7 @@ export class BuiltStages {
     });
     try {
       const variables = optimizerEntries(spec).map(({ weight }) => layers.variable(spec.trainable[weight]!));
-      const optimizer = new StageOptimizer(compile.optimizer, variables);
+      const optimizer = new StageOptimizer(compile.optimizer, variables, this.#backend.fused?.optimizer);
       this.#stages.set(spec.stage, { spec, layers, optimizer, batchNorm });
     } catch (error) {
       layers.dispose();

@@ -4,6 +4,7 @@
  * leave it.
  */
 import * as tf from '@tensorflow/tfjs';
+import type { Backend } from '../backends/index.js';
 import { nowMs } from '../protocol/clock.js';
 import type { CompileSpec, StageSpec } from '../protocol/stage-spec.js';
 import type { NodeProfile, ProfileInput } from '../protocol/worker-api.js';
@@ -20,6 +21,7 @@ const BUDGET_MS = 3_000;
  * are zeros, which cost what other numbers do; inputs are random in [0, 1), which also serves as indices of an embedding.
  */
 export function profileNodes(
+  backend: Backend,
   spec: StageSpec,
   optimizer: CompileSpec['optimizer'],
   inputs: readonly ProfileInput[],
@@ -30,7 +32,7 @@ export function profileNodes(
     const tensor = tf.tidy(() => tf.cast(tf.randomUniform([...shape]), dtype as 'float32'));
     values.set(value, { tensor, mask: undefined });
   }
-  const nodes = measuredNodes(spec, optimizer);
+  const nodes = measuredNodes(backend, spec, optimizer);
   try {
     const start = nowMs();
     let best = nodes.map(node => measureNode(node, values, true));
@@ -72,7 +74,11 @@ interface MeasuredNode {
   readonly optimizer: StageOptimizer;
 }
 
-function measuredNodes(spec: StageSpec, optimizer: CompileSpec['optimizer']): MeasuredNode[] {
+function measuredNodes(
+  backend: Backend,
+  spec: StageSpec,
+  optimizer: CompileSpec['optimizer'],
+): MeasuredNode[] {
   const learned = new Set<number>();
   return spec.nodes.map(({ layer, inputs, outputs }): MeasuredNode => {
     const layers = new StageLayers({
@@ -91,7 +97,7 @@ function measuredNodes(spec: StageSpec, optimizer: CompileSpec['optimizer']): Me
       learnedInputs,
       layers,
       variables,
-      optimizer: new StageOptimizer(optimizer, variables),
+      optimizer: new StageOptimizer(optimizer, variables, backend.fused?.optimizer),
     };
   });
 }

@@ -127,7 +127,7 @@ export default function serve({ port }: { port: MessagePort }): Promise<void> {
       },
       build: (specs, compile) => reply(self => self.build(specs, compile)),
       profile: (spec, optimizer, inputs, repeats) =>
-        reply(() => profileNodes(spec, optimizer, inputs, repeats)),
+        reply(self => profileNodes(self.backend, spec, optimizer, inputs, repeats)),
       writeWeights: (stage, weights) => reply(self => self.stages.get(stage).layers.write(weights)),
       readWeights: stage => reply(self => self.stages.get(stage).layers.read()),
       writeOptimizer: (stage, state) => reply(self => self.stages.get(stage).optimizer.write(state)),

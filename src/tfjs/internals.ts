@@ -44,6 +44,8 @@ interface Engine {
   startScope(name?: string): void;
   endScope(result?: unknown): void;
   keep<T extends tf.Tensor>(tensor: T): T;
+  disposeTensor(tensor: tf.Tensor): void;
+  incRef(tensor: tf.Tensor, backend: null): void;
 }
 
 const engine = (): Engine => tf.engine() as unknown as Engine;
@@ -156,6 +158,23 @@ export function collectTensors<T>(run: () => T): { result: T; owned: tf.Tensor[]
     return { result, owned: heldByScope() };
   } finally {
     tfEngine.endScope();
+  }
+}
+
+/**
+ * Changes a variable's data without a second buffer: drops what it holds, runs `update`, and gives it what `read` returns.
+ * It gets that also when `update` throws.
+ */
+export function renewVariable(variable: tf.Variable, update: () => void, read: () => tf.Tensor): void {
+  const tfEngine = engine();
+  tfEngine.disposeTensor(variable);
+  try {
+    update();
+  } finally {
+    const value = read();
+    (variable as { dataId: object }).dataId = value.dataId;
+    tfEngine.incRef(variable, null);
+    value.dispose();
   }
 }
 

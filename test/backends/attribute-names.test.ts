@@ -11,11 +11,18 @@ const ownDirectory = path.join(root, 'src/backends/tensorflow');
 /** An attribute is written as an object with a name and a type, or through one of tfjs-node's two helpers. */
 const ATTRIBUTE = /\bname:\s*(['"])(?<written>\w+)\1,\s*type:|OpAttr\)?\(\s*(['"])(?<passed>\w+)\3/g;
 
+/** Millrace's own come from the methods of `RawOps`. */
+const OWN_ATTRIBUTE = /\braw\.(?:type|bool|ints|number|string|shape)\(\s*(['"])(?<written>\w+)\1/g;
+
 /** Names of attributes in the sources below a directory, each with the file that it was last seen in. */
-function attributesIn(directory: string, isSource: (file: string) => boolean): Map<string, string> {
+function attributesIn(
+  directory: string,
+  isSource: (file: string) => boolean,
+  pattern = ATTRIBUTE,
+): Map<string, string> {
   const found = new Map<string, string>();
   for (const file of readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter(isSource)) {
-    for (const { groups } of readFileSync(path.join(directory, file), 'utf8').matchAll(ATTRIBUTE)) {
+    for (const { groups } of readFileSync(path.join(directory, file), 'utf8').matchAll(pattern)) {
       found.set((groups?.['written'] ?? groups?.['passed'])!, file);
     }
   }
@@ -25,7 +32,7 @@ function attributesIn(directory: string, isSource: (file: string) => boolean): M
 const isTfjsNodeSource = (file: string): boolean => file.endsWith('.js') && !file.endsWith('_test.js');
 
 function unlisted(found: ReadonlyMap<string, string>): [string, string][] {
-  return [...found].filter(([name]) => !ATTRIBUTE_NAMES.includes(name));
+  return [...found].filter(([name]) => !(ATTRIBUTE_NAMES as readonly string[]).includes(name));
 }
 
 describe('the attribute names that are entered before workers start', () => {
@@ -40,9 +47,19 @@ describe('the attribute names that are entered before workers start', () => {
   });
 
   it('contain every name that Millrace passes itself', () => {
-    const found = attributesIn(ownDirectory, file => file.endsWith('.ts'));
-    expect([...found.keys()]).toContain('T');
+    const found = attributesIn(ownDirectory, file => file.endsWith('.ts'), OWN_ATTRIBUTE);
+    for (const name of ['T', 'use_locking', 'shared_name']) expect([...found.keys()]).toContain(name);
     expect(unlisted(found)).toEqual([]);
+  });
+
+  it('are the only ones that reach the addon: nothing of Millrace makes attributes by hand', () => {
+    const sources = readdirSync(path.join(root, 'src'), { recursive: true, encoding: 'utf8' })
+      .filter(file => file.endsWith('.ts') && !file.endsWith('raw-ops.ts') && !file.endsWith('addon.ts'))
+      .map(file => [file, readFileSync(path.join(root, 'src', file), 'utf8')] as const);
+    const calling = sources.filter(([, text]) =>
+      /execute(Single|Multiple)Output|executeOp\(|TF_ATTR_/.test(text),
+    );
+    expect(calling.map(([file]) => file)).toEqual([]);
   });
 
   it('stand there once each, in order', () => {

@@ -9,6 +9,7 @@ export async function loadCpuBackend(): Promise<Backend> {
   return {
     name: 'cpu',
     version: tf.version_core,
+    fused: undefined,
     aliasesSlots: true,
     // tfjs keeps a typed array of the right type as it is, so this copies nothing.
     fromSlot: (data, header) => tf.tensor(data, [...header.shape], header.dtype),

@@ -1,8 +1,9 @@
 /**
  * Names of all op attributes that tfjs-node 4.22 or Millrace pass to TensorFlow; `addon.ts` says why they are listed.
- * A test reads tfjs-node's sources and fails when one is missing here.
+ * A test reads tfjs-node's sources and fails when one is missing here; Millrace's own ops take their attributes from
+ * `raw-ops.ts`, which knows no other names.
  */
-export const ATTRIBUTE_NAMES: readonly string[] = [
+export const ATTRIBUTE_NAMES = [
   'DstT',
   'Index',
   'N',
@@ -94,6 +95,7 @@ export const ATTRIBUTE_NAMES: readonly string[] = [
   'transpose_a',
   'transpose_b',
   'try_recover_truncated',
+  'update_slots',
   'use_cudnn_on_gpu',
   'use_locking',
   'use_nesterov',
@@ -102,4 +104,6 @@ export const ATTRIBUTE_NAMES: readonly string[] = [
   'x_density',
   'xmp_metadata',
   'y_density',
-];
+] as const;
+
+export type AttributeName = (typeof ATTRIBUTE_NAMES)[number];

@@ -5,18 +5,11 @@ import { BackendError } from '../../errors.js';
 import type { TensorData } from '../../protocol/tensor.js';
 import { assertOneTensorflowBuild, provideRemovedNodeUtilities } from '../../setup/index.js';
 import type { Backend } from '../backend.js';
+import { isFusionOn } from '../fusion.js';
+import { resourceOptimizer } from './optimizers/index.js';
+import { type NodeBackend, rawOps } from './raw-ops.js';
 
 export { type PreparedAddon, prepareAddon } from './addon.js';
-
-interface NodeBackend {
-  readonly binding: {
-    readonly TF_ATTR_TYPE: number;
-    readonly TF_FLOAT: number;
-    readonly TF_INT32: number;
-    readonly TF_Version: string;
-  };
-  executeSingleOutput(op: string, attributes: object[], inputs: tf.Tensor[]): tf.Tensor;
-}
 
 export async function loadTensorflowBackend(): Promise<Backend> {
   provideRemovedNodeUtilities();
@@ -36,24 +29,18 @@ export async function loadTensorflowBackend(): Promise<Backend> {
       'tfjs-node loaded, but its backend did not register with this copy of tfjs.',
     );
   }
-  const backend = tf.backend() as unknown as NodeBackend;
-  const { binding } = backend;
+  const { binding } = tf.backend() as unknown as NodeBackend;
+  const raw = rawOps();
   const firstRow = tf.keep(tf.tensor1d([0], 'int32'));
-  const attributes = (type: number): object[] => [{ name: 'T', type: binding.TF_ATTR_TYPE, value: type }];
-  const floatAttributes = attributes(binding.TF_FLOAT);
-  const intAttributes = attributes(binding.TF_INT32);
+  const intAttributes = [raw.type('T', 'int32')];
 
   /** One memcpy by TensorFlow (0.08 ms a MiB), against a copy out of TensorFlow and a second one into the slot (0.23). */
   function updateInPlace(tensor: tf.Tensor, slot: TensorData): void {
     tf.tidy(() => {
       const target = tf.tensor2d(slot, [1, tensor.size], tensor.dtype as 'float32');
       const row = tf.reshape(tensor, [1, tensor.size]);
-      const operands = [target, firstRow, row];
-      backend.executeSingleOutput(
-        'InplaceUpdate',
-        tensor.dtype === 'float32' ? floatAttributes : intAttributes,
-        operands,
-      );
+      const attributes = tensor.dtype === 'float32' ? raw.float : intAttributes;
+      raw.one('InplaceUpdate', attributes, target, firstRow, row);
     });
   }
 
@@ -61,6 +48,7 @@ export async function loadTensorflowBackend(): Promise<Backend> {
     name: 'tensorflow',
     version: binding.TF_Version,
     aliasesSlots: true,
+    fused: isFusionOn() ? { optimizer: resourceOptimizer } : undefined,
     fromSlot: (data, header) => tf.tensor(data, [...header.shape], header.dtype),
     toSlot(tensor, slot) {
       if (tensor.size === 0) return;

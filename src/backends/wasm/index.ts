@@ -20,6 +20,7 @@ export async function loadWasmBackend(): Promise<Backend> {
   return {
     name: 'wasm',
     version: wasm.version_wasm,
+    fused: undefined,
     aliasesSlots: false,
     fromSlot: (data, header) => tf.tensor(data, [...header.shape], header.dtype),
     // A view of the heap instead of `dataSync`, which would make a copy of its own first.

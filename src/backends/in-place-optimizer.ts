@@ -1,0 +1,27 @@
+/** An optimizer of a backend's own: tfjs's mathematics, but one pass over weights and slots that stay where they are. */
+import type * as tf from '@tensorflow/tfjs';
+
+export interface InPlaceOptimizer {
+  /** Steps taken, as tfjs counts them. */
+  readonly iterations: number;
+  /**
+   * One step. A variable without a gradient stays as it is. Gradients stay the caller's.
+   *
+   * @param learningRate NaN keeps the last one
+   */
+  apply(gradients: readonly (tf.Tensor | undefined)[], learningRate: number): void;
+  /**
+   * The slots as tfjs would save them: groups of one tensor a variable, which the caller disposes. None before the first
+   * step, nor for rules whose slots tfjs cannot save.
+   */
+  readSlots(): tf.Tensor[][];
+  /** Takes copies of such groups. */
+  writeSlots(iterations: number, groups: readonly (readonly tf.Tensor[])[]): void;
+  dispose(): void;
+}
+
+/** Makes one for `optimizer`, which is only read; `undefined` for a class or settings that it does not know. */
+export type InPlaceOptimizerFactory = (
+  optimizer: tf.Optimizer,
+  variables: readonly tf.Variable[],
+) => InPlaceOptimizer | undefined;

@@ -1,0 +1,201 @@
+/**
+ * The in-place optimizers against tfjs's own, fed the same gradients: end to end, adaptive rules amplify the rounding of
+ * gradients that are zero but for it, and would hide an error.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { resourceOptimizer } from '#internal/backends/tensorflow/optimizers/index.js';
+import { backends, useBackend } from '../../helpers/backends.js';
+import { expectClose } from '../../helpers/compare.js';
+import { uniform } from '../../helpers/data.js';
+
+const MAKERS: Record<string, () => tf.Optimizer> = {
+  sgd: () => tf.train.sgd(0.1),
+  momentum: () => tf.train.momentum(0.05, 0.9),
+  nesterov: () => tf.train.momentum(0.05, 0.9, true),
+  adagrad: () => tf.train.adagrad(0.05),
+  'adagrad from zero': () => tf.train.adagrad(0.05, 0),
+  rmsprop: () => tf.train.rmsprop(0.01),
+  'rmsprop with momentum': () => tf.train.rmsprop(0.01, 0.8, 0.7),
+  adam: () => tf.train.adam(0.01),
+  'adam with other betas': () => tf.train.adam(0.003, 0.8, 0.95, 1e-4),
+  adamax: () => tf.train.adamax(0.01),
+  'adamax with decay': () => tf.train.adamax(0.01, 0.9, 0.99, 1e-6, 0.1),
+};
+
+const SCALES = [1, 1e-2, 1e-4, 1e-6, 1e-8];
+const SHAPES = [[5, 4], [7], [1], [2, 3, 2, 2]];
+/** Ten steps of float32 rounding; without the remedies of `rules.ts` the difference is 1e-4 to 1e-2. */
+const TOLERANCE = 2e-6;
+
+let names = 0;
+
+/** Two lists of variables with the same values, one for each side. */
+function makeVariables(): [tf.Variable[], tf.Variable[]] {
+  const make = (): tf.Variable[] =>
+    SHAPES.map((shape, index) => tf.variable(uniform(shape, 7 + index), true, `optimized_${names++}`));
+  return [make(), make()];
+}
+
+const gradientsAt = (step: number, scale: number): tf.Tensor[] =>
+  SHAPES.map((shape, index) => tf.tidy(() => tf.mul(uniform(shape, 100 * step + index + 1), scale)));
+
+function stepPlainly(
+  optimizer: tf.Optimizer,
+  variables: tf.Variable[],
+  gradients: (tf.Tensor | undefined)[],
+): void {
+  const named = variables.map(({ name }, index) => ({ name, tensor: gradients[index] }));
+  optimizer.applyGradients(named as { name: string; tensor: tf.Tensor }[]);
+}
+
+/** What each side has moved by: comparing weights themselves would hide small updates behind large values. */
+function expectSameMoves(
+  actual: tf.Variable[],
+  reference: tf.Variable[],
+  starts: Float32Array[],
+  what: string,
+) {
+  for (const [index, variable] of reference.entries()) {
+    const start = starts[index]!;
+    const move = (moved: tf.Variable): Float32Array =>
+      moved
+        .dataSync()
+        .slice()
+        .map((x, i) => x - start[i]!) as Float32Array;
+    const size = Math.max(...move(variable).map(Math.abs), 1e-12);
+    // Values near 1 carry a rounding of 6e-8 themselves.
+    expectClose(
+      move(actual[index]!).map(x => x / size),
+      move(variable).map(x => x / size),
+      `${what}, variable ${index}`,
+      TOLERANCE + 3e-7 / size,
+    );
+  }
+}
+
+describe.skipIf(!backends().includes('tensorflow'))('an in-place optimizer', () => {
+  beforeAll(() => useBackend('tensorflow'));
+
+  describe.each(Object.entries(MAKERS))('%s', (_, make) => {
+    it.each(SCALES)('steps as tfjs does with gradients near %s', scale => {
+      const [plain, inPlace] = makeVariables();
+      const reference = make();
+      const optimizer = resourceOptimizer(make(), inPlace)!;
+      const starts = plain.map(variable => variable.dataSync().slice() as Float32Array);
+      for (let step = 0; step < 10; step++) {
+        const gradients = gradientsAt(step, scale);
+        stepPlainly(reference, plain, gradients);
+        optimizer.apply(gradients, Number.NaN);
+        tf.dispose(gradients);
+      }
+      expectSameMoves(inPlace, plain, starts, 'ten steps');
+      expect(optimizer.iterations).toBe(10);
+      optimizer.dispose();
+      tf.dispose([plain, inPlace]);
+    });
+
+    it('goes on from slots that tfjs saved, follows the rate, and leaves what has no gradient', async () => {
+      const [plain, inPlace] = makeVariables();
+      const reference = make();
+      const setRate = (rate: number): void => {
+        const settable = reference as unknown as {
+          setLearningRate?(rate: number): void;
+          learningRate: number;
+        };
+        if (settable.setLearningRate === undefined) settable.learningRate = rate;
+        else settable.setLearningRate(rate);
+      };
+      const skipping = (step: number): (tf.Tensor | undefined)[] =>
+        gradientsAt(step, 1e-2).map((gradient, index) =>
+          index === 1 && step % 2 === 0 ? undefined : gradient,
+        );
+      for (let step = 0; step < 3; step++) stepPlainly(reference, plain, skipping(step));
+      for (const [index, variable] of inPlace.entries()) variable.assign(plain[index]!);
+      const optimizer = resourceOptimizer(make(), inPlace)!;
+      const saved = await reference.getWeights().catch(() => undefined);
+      // Adamax's slots cannot be saved; both sides start anew then.
+      if (saved === undefined) return;
+      const [iterations, ...slots] = saved.map(({ tensor }) => tensor);
+      const groups = Array.from({ length: slots.length / SHAPES.length }, (_group, group) =>
+        slots.slice(group * SHAPES.length, (group + 1) * SHAPES.length),
+      );
+      optimizer.writeSlots(iterations!.dataSync()[0]!, groups);
+      const starts = plain.map(variable => variable.dataSync().slice() as Float32Array);
+      for (let step = 3; step < 8; step++) {
+        const rate = 0.02 / step;
+        setRate(rate);
+        stepPlainly(reference, plain, skipping(step));
+        optimizer.apply(skipping(step), rate);
+      }
+      expectSameMoves(inPlace, plain, starts, 'resumed');
+      const [, ...expected] = (await reference.getWeights()).map(({ tensor }) => tensor);
+      const actual = optimizer.readSlots().flat();
+      expect(actual).toHaveLength(expected.length);
+      for (const [index, slot] of expected.entries()) {
+        expectClose(actual[index]!.dataSync(), slot.dataSync(), `slot ${index}`);
+      }
+    });
+  });
+
+  it('notices that a variable was assigned between two steps', () => {
+    const [plain, inPlace] = makeVariables();
+    const reference = tf.train.momentum(0.1, 0.9);
+    const optimizer = resourceOptimizer(tf.train.momentum(0.1, 0.9), inPlace)!;
+    for (let step = 0; step < 4; step++) {
+      const gradients = gradientsAt(step, 1);
+      stepPlainly(reference, plain, gradients);
+      optimizer.apply(gradients, Number.NaN);
+      for (const [index, shape] of SHAPES.entries()) {
+        const value = uniform(shape, 50 + step + index);
+        plain[index]!.assign(value);
+        inPlace[index]!.assign(value);
+      }
+    }
+    const last = gradientsAt(9, 1);
+    stepPlainly(reference, plain, last);
+    optimizer.apply(last, Number.NaN);
+    for (const [index, variable] of plain.entries()) {
+      expectClose(inPlace[index]!.dataSync(), variable.dataSync(), `variable ${index}`);
+    }
+  });
+
+  it('never writes into memory that it was given', () => {
+    const given = new Float32Array(new WebAssembly.Memory({ initial: 1 }).buffer, 0, 16).fill(1);
+    const variable = tf.variable(tf.tensor(given, [16]), true, `optimized_${names++}`);
+    const optimizer = resourceOptimizer(tf.train.sgd(1), [variable])!;
+    // A first op makes TensorFlow use the array in place.
+    tf.add(variable, 1).dispose();
+    const gradient = tf.ones([16]);
+    optimizer.apply([gradient], Number.NaN);
+    optimizer.apply([gradient], Number.NaN);
+    expect([...variable.dataSync()]).toEqual(new Array(16).fill(-1));
+    expect([...given]).toEqual(new Array(16).fill(1));
+  });
+
+  it('updates in place: the memory of a weight stays the same, and no tensor is left over', () => {
+    const variable = tf.variable(tf.zeros([1000]), true, `optimized_${names++}`);
+    const optimizer = resourceOptimizer(tf.train.adam(0.1), [variable])!;
+    const gradient = tf.ones([1000]);
+    optimizer.apply([gradient], Number.NaN);
+    const before = tf.memory();
+    for (let step = 0; step < 5; step++) optimizer.apply([gradient], Number.NaN);
+    expect(tf.memory().numTensors).toBe(before.numTensors);
+    expect(tf.memory().numDataBuffers).toBe(before.numDataBuffers);
+    optimizer.dispose();
+    // Two slots and the weight's handle.
+    expect(tf.memory().numTensors).toBe(before.numTensors - 3);
+    expect(variable.dataSync()[0]).not.toBe(0);
+  });
+
+  it('leaves Adadelta, centered RMSProp and classes of the user to tfjs', () => {
+    class Own extends tf.SGDOptimizer {}
+    for (const optimizer of [
+      tf.train.adadelta(),
+      tf.train.rmsprop(0.1, 0.9, 0, undefined, true),
+      new Own(0.1),
+    ]) {
+      expect(resourceOptimizer(optimizer, [])).toBeUndefined();
+    }
+  });
+});
