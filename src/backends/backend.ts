@@ -6,6 +6,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import type { BackendName } from '../protocol/stage-spec.js';
 import type { TensorData, TensorHeader } from '../protocol/tensor.js';
+import type { FusedOperations } from './fused-operations.js';
 import type { InPlaceOptimizerFactory } from './in-place-optimizer.js';
 
 export interface Backend {
@@ -27,6 +28,7 @@ export interface Backend {
 /** The same mathematics as tfjs's, in fewer passes. */
 export interface FusedBackend {
   readonly optimizer: InPlaceOptimizerFactory;
+  readonly operations: FusedOperations;
 }
 
 /** Loads a backend into the calling thread and makes it tfjs's current one. */

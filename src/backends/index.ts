@@ -9,6 +9,11 @@ import { loadTensorflowBackend, prepareAddon } from './tensorflow/index.js';
 import { loadWasmBackend } from './wasm/index.js';
 
 export type { Backend, FusedBackend } from './backend.js';
+export type {
+  ConvolutionSettings,
+  FusedOperations,
+  RecurrentSettings,
+} from './fused-operations.js';
 export type { InPlaceOptimizer, InPlaceOptimizerFactory } from './in-place-optimizer.js';
 
 // At import: main thread and workers both come through here, and a gradient belongs to no backend.

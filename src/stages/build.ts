@@ -8,6 +8,7 @@ import { DeferredBatchNorm } from './deferred-batch-norm.js';
 import type { EngineMode, StageEngine } from './engine.js';
 import { type OutputFunctions, resolveFunctions } from './functions.js';
 import { StageLayers } from './layers.js';
+import { lowerLayer } from './lowering/index.js';
 import { ModelStage } from './model-stage.js';
 import { StageOptimizer } from './optimizer.js';
 import { RandomContext, useCounterRandom } from './random/index.js';
@@ -42,7 +43,7 @@ export class BuiltStages {
     compile: CompileSpec,
     options: BuildOptions,
   ): Promise<BuiltStages> {
-    const built = new BuiltStages(backend, await resolveFunctions(compile), options);
+    const built = new BuiltStages(backend, await resolveFunctions(compile, backend.fused?.operations), options);
     try {
       for (const spec of specs) built.#add(spec, compile, options);
     } catch (error) {
@@ -54,13 +55,15 @@ export class BuiltStages {
 
   #add(spec: StageSpec, compile: CompileSpec, options: BuildOptions): void {
     const batchNorm = options.batchNorm === 'deferred' ? new DeferredBatchNorm() : undefined;
+    const { fused } = this.#backend;
     const layers = new StageLayers(spec, (layer, index) => {
+      if (fused !== undefined) lowerLayer(layer, fused.operations);
       useCounterRandom(layer, String(index), this.#random);
       batchNorm?.defer(layer);
     });
     try {
       const variables = optimizerEntries(spec).map(({ weight }) => layers.variable(spec.trainable[weight]!));
-      const optimizer = new StageOptimizer(compile.optimizer, variables, this.#backend.fused?.optimizer);
+      const optimizer = new StageOptimizer(compile.optimizer, variables, fused?.optimizer);
       this.#stages.set(spec.stage, { spec, layers, optimizer, batchNorm });
     } catch (error) {
       layers.dispose();

@@ -6,6 +6,7 @@
  * Functions come by reference: from tfjs's own namespaces or from a `setup` module.
  */
 import * as tf from '@tensorflow/tfjs';
+import type { FusedOperations } from '../backends/index.js';
 import { MillraceError } from '../errors.js';
 import { isDecomposable } from '../model/metrics.js';
 import type { CompileSpec, FunctionRef, NamedFunction } from '../protocol/stage-spec.js';
@@ -24,8 +25,11 @@ export interface OutputFunctions {
   readonly metrics: readonly OutputMetric[];
 }
 
-/** The loss and metrics of every model output, in the model's order. */
-export async function resolveFunctions(spec: CompileSpec): Promise<OutputFunctions[]> {
+/** The loss and metrics of every model output, in the model's order; losses in the backend's form where it has one. */
+export async function resolveFunctions(
+  spec: CompileSpec,
+  operations?: FusedOperations,
+): Promise<OutputFunctions[]> {
   const resolved: OutputFunctions[] = [];
   for (const [index, { shape }] of spec.outputs.entries()) {
     const loss = await resolve(spec.losses[index]!);
@@ -36,7 +40,7 @@ export async function resolveFunctions(spec: CompileSpec): Promise<OutputFunctio
     model.compile({ optimizer: 'sgd', loss, metrics } as tf.ModelCompileArgs);
     const { lossFunctions, metricsTensors } = compiled(model);
     resolved.push({
-      loss: lossFunctions![0]!,
+      loss: fusedLoss(loss, operations) ?? lossFunctions![0]!,
       lossWeight: spec.lossWeights[index]!,
       metrics: metricsTensors!.map(([evaluate], metric) => ({
         evaluate,
@@ -46,6 +50,15 @@ export async function resolveFunctions(spec: CompileSpec): Promise<OutputFunctio
     model.dispose();
   }
   return resolved;
+}
+
+/** A loss that the backend computes in one kernel; the metric of the same name stays tfjs's. */
+function fusedLoss(
+  loss: string | LossOrMetric,
+  operations: FusedOperations | undefined,
+): LossOrMetric | undefined {
+  if (loss !== 'categoricalCrossentropy' || operations === undefined) return undefined;
+  return (target, output) => operations.categoricalCrossentropy(tf.cast(target, 'float32'), output);
 }
 
 async function resolve(named: NamedFunction): Promise<string | LossOrMetric> {

@@ -11,6 +11,7 @@ import type { NodeProfile, ProfileInput } from '../protocol/worker-api.js';
 import { disposeTape, recordTape } from '../tfjs/internals.js';
 import { backwardInput } from './backward.js';
 import { StageLayers, type Value } from './layers.js';
+import { lowerLayer } from './lowering/index.js';
 import { StageOptimizer } from './optimizer.js';
 
 /** Measuring goes on until every node has run so often, or until so much time has gone by. */
@@ -81,10 +82,9 @@ function measuredNodes(
 ): MeasuredNode[] {
   const learned = new Set<number>();
   return spec.nodes.map(({ layer, inputs, outputs }): MeasuredNode => {
-    const layers = new StageLayers({
-      ...spec,
-      layers: [spec.layers[layer]!],
-      nodes: [{ layer: 0, inputs, outputs }],
+    const alone = { ...spec, layers: [spec.layers[layer]!], nodes: [{ layer: 0, inputs, outputs }] };
+    const layers = new StageLayers(alone, built => {
+      if (backend.fused !== undefined) lowerLayer(built, backend.fused.operations);
     });
     const variables = spec.trainable
       .filter(ref => ref.layer === layer)

@@ -41,6 +41,7 @@ interface Engine {
   readonly state: EngineState;
   startTape(): void;
   endTape(): void;
+  isTapeOn(): boolean;
   startScope(name?: string): void;
   endScope(result?: unknown): void;
   keep<T extends tf.Tensor>(tensor: T): T;
@@ -144,6 +145,20 @@ export function tapeLabel(node: TapeNode): string | undefined {
 /** Disposes what the tape kept for the backward pass. */
 export function disposeTape(tape: readonly TapeNode[]): void {
   for (const node of tape) for (const tensor of node.saved) tensor.dispose();
+}
+
+/** Whether the next kernel call is recorded. */
+export function isTapeOn(): boolean {
+  return engine().isTapeOn();
+}
+
+/**
+ * Adds tensors to what the last recorded node has saved for its gradient: state of a kernel that is no output of it, for which
+ * tfjs would make zero-filled gradients. They live and go with the node's other saved tensors.
+ */
+export function saveWithLastNode(tensors: readonly tf.Tensor[]): void {
+  const node = required(engineState().activeTape?.at(-1), 'engine().state.activeTape');
+  (node.saved as tf.Tensor[]).push(...tensors);
 }
 
 /**

@@ -6,6 +6,7 @@ import type { TensorData } from '../../protocol/tensor.js';
 import { assertOneTensorflowBuild, provideRemovedNodeUtilities } from '../../setup/index.js';
 import type { Backend } from '../backend.js';
 import { isFusionOn } from '../fusion.js';
+import { fusedOperations } from './fused/index.js';
 import { resourceOptimizer } from './optimizers/index.js';
 import { type NodeBackend, rawOps } from './raw-ops.js';
 
@@ -48,7 +49,7 @@ export async function loadTensorflowBackend(): Promise<Backend> {
     name: 'tensorflow',
     version: binding.TF_Version,
     aliasesSlots: true,
-    fused: isFusionOn() ? { optimizer: resourceOptimizer } : undefined,
+    fused: isFusionOn() ? { optimizer: resourceOptimizer, operations: fusedOperations } : undefined,
     fromSlot: (data, header) => tf.tensor(data, [...header.shape], header.dtype),
     toSlot(tensor, slot) {
       if (tensor.size === 0) return;

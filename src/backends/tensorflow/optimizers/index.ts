@@ -26,7 +26,8 @@ class ResourceOptimizer implements InPlaceOptimizer {
   readonly #rule: Rule;
   readonly #variables: readonly tf.Variable[];
   #learningRate: number;
-  readonly #weights: (HeldWeight | undefined)[];
+  /** A tied weight may stand in the list more than once, with slots for each place. */
+  readonly #weights = new Map<tf.Variable, HeldWeight>();
   /** By variable, then by the rule's order; empty before the first step. */
   #slots: Resource[][] = [];
   iterations = 0;
@@ -35,7 +36,6 @@ class ResourceOptimizer implements InPlaceOptimizer {
     this.#rule = rule;
     this.#variables = variables;
     this.#learningRate = learningRate;
-    this.#weights = variables.map(() => undefined);
   }
 
   apply(gradients: readonly (tf.Tensor | undefined)[], learningRate: number): void {
@@ -46,15 +46,15 @@ class ResourceOptimizer implements InPlaceOptimizer {
       for (const [index, gradient] of gradients.entries()) {
         if (gradient === undefined) continue;
         const slots = this.#slots[index]!.map(({ handle }) => handle);
-        this.#held(index).update(handle => update(handle, slots, gradient));
+        this.#held(this.#variables[index]!).update(handle => update(handle, slots, gradient));
       }
     });
     this.iterations += 1;
   }
 
-  #held(index: number): HeldWeight {
-    const held = this.#weights[index] ?? new HeldWeight(this.#variables[index]!);
-    this.#weights[index] = held;
+  #held(variable: tf.Variable): HeldWeight {
+    const held = this.#weights.get(variable) ?? new HeldWeight(variable);
+    this.#weights.set(variable, held);
     return held;
   }
 
@@ -98,8 +98,8 @@ class ResourceOptimizer implements InPlaceOptimizer {
 
   dispose(): void {
     this.#disposeSlots();
-    for (const weight of this.#weights) weight?.dispose();
-    this.#weights.fill(undefined);
+    for (const weight of this.#weights.values()) weight.dispose();
+    this.#weights.clear();
   }
 }
 

@@ -1,0 +1,72 @@
+/**
+ * What is fused on which backend, as data: one row a kernel. Tests hold the rows against what is registered and against what
+ * each kernel does.
+ */
+import type { BackendName } from '../protocol/stage-spec.js';
+
+export interface FusedKernelRow {
+  readonly kernel: string;
+  readonly backends: readonly BackendName[];
+  /** Layer classes that run on it, and losses by their tfjs names. */
+  readonly usedBy: readonly string[];
+  /** Whether the gradient of the input can be had without those of the weights; `undefined` for one without weights. */
+  readonly separatesWeights: boolean | undefined;
+}
+
+const TENSORFLOW: readonly BackendName[] = ['tensorflow'];
+
+export const FUSED_KERNELS: readonly FusedKernelRow[] = [
+  { kernel: 'MillraceDense', backends: TENSORFLOW, usedBy: ['Dense'], separatesWeights: true },
+  {
+    kernel: 'MillraceConvolution',
+    backends: TENSORFLOW,
+    usedBy: ['Conv1D', 'Conv2D', 'SeparableConv2D'],
+    separatesWeights: true,
+  },
+  {
+    kernel: 'MillraceDepthwiseConvolution',
+    backends: TENSORFLOW,
+    usedBy: ['DepthwiseConv2D', 'SeparableConv2D'],
+    separatesWeights: true,
+  },
+  {
+    // TensorFlow's gradient op makes all three gradients in one pass.
+    kernel: 'MillraceBatchNorm',
+    backends: TENSORFLOW,
+    usedBy: ['BatchNormalization'],
+    separatesWeights: false,
+  },
+  {
+    kernel: 'MillraceActivationOfOutput',
+    backends: TENSORFLOW,
+    usedBy: ['Activation', 'ReLU', 'Softmax'],
+    separatesWeights: undefined,
+  },
+  {
+    kernel: 'MillraceActivationOfInput',
+    backends: TENSORFLOW,
+    usedBy: ['Activation', 'LeakyReLU'],
+    separatesWeights: undefined,
+  },
+  { kernel: 'MillraceEmbedding', backends: TENSORFLOW, usedBy: ['Embedding'], separatesWeights: true },
+  { kernel: 'MillraceLstm', backends: TENSORFLOW, usedBy: ['LSTM'], separatesWeights: true },
+  { kernel: 'MillraceGru', backends: TENSORFLOW, usedBy: ['GRU'], separatesWeights: true },
+  {
+    kernel: 'MillraceGlobalAverage',
+    backends: TENSORFLOW,
+    usedBy: ['GlobalAveragePooling1D', 'GlobalAveragePooling2D'],
+    separatesWeights: undefined,
+  },
+  {
+    kernel: 'MillraceGlobalMax',
+    backends: TENSORFLOW,
+    usedBy: ['GlobalMaxPooling1D'],
+    separatesWeights: undefined,
+  },
+  {
+    kernel: 'MillraceCategoricalCrossentropy',
+    backends: TENSORFLOW,
+    usedBy: ['categoricalCrossentropy'],
+    separatesWeights: undefined,
+  },
+];

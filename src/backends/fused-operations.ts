@@ -1,0 +1,86 @@
+/**
+ * Operations that a backend may compute in fewer passes than tfjs does, with the same results. Each records itself on tfjs's
+ * tape as one node, whose gradients are computed one by one and only when they are asked for.
+ */
+import type * as tf from '@tensorflow/tfjs';
+
+/** Activations that dense and convolution layers apply inside their own kernel, and `activation` by itself. */
+export type FusedActivation =
+  | 'linear'
+  | 'relu'
+  | 'sigmoid'
+  | 'tanh'
+  | 'elu'
+  | 'softmax'
+  | 'softplus'
+  | 'softsign'
+  | 'leakyRelu';
+
+export interface ConvolutionSettings {
+  /** Along height and width. */
+  readonly strides: readonly [number, number];
+  readonly padding: 'same' | 'valid';
+  readonly activation: FusedActivation;
+}
+
+/** Activations inside an LSTM or GRU. */
+export interface RecurrentSettings {
+  readonly gate: 'sigmoid' | 'hardSigmoid';
+  readonly activation: 'tanh' | 'relu' | 'sigmoid' | 'linear';
+  /** Whether the result is the sequence of outputs, not the last one. */
+  readonly returnSequences: boolean;
+  /** Whether time runs backwards; the sequence of outputs is in the order of computation, as tfjs gives it. */
+  readonly goBackwards: boolean;
+}
+
+export interface RecurrentWeights {
+  readonly kernel: tf.Tensor;
+  readonly recurrentKernel: tf.Tensor;
+  readonly bias: tf.Tensor | undefined;
+}
+
+export interface FusedOperations {
+  /** Whether dense and convolution kernels apply `name` themselves, at no further pass over the input's memory. */
+  isInline(name: string): name is FusedActivation;
+  /** Whether `activation` knows `name`. */
+  isActivation(name: string): name is FusedActivation;
+  activation(x: tf.Tensor, name: FusedActivation, alpha?: number): tf.Tensor;
+  /** Over the last axis of `x`, which has rank 2 or more. */
+  dense(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | undefined, activation: FusedActivation): tf.Tensor;
+  /** `x` is [batch, height, width, channels], or without height and with a filter of rank 3. */
+  convolution(
+    x: tf.Tensor,
+    filter: tf.Tensor,
+    bias: tf.Tensor | undefined,
+    settings: ConvolutionSettings,
+  ): tf.Tensor;
+  depthwiseConvolution(
+    x: tf.Tensor4D,
+    filter: tf.Tensor4D,
+    bias: tf.Tensor | undefined,
+    settings: ConvolutionSettings,
+  ): tf.Tensor;
+  /**
+   * Normalises over all axes but the last with the statistics of `x`, which `onStatistics` may read while it runs; the
+   * variance is the biased one.
+   */
+  batchNorm(
+    x: tf.Tensor,
+    gamma: tf.Tensor,
+    beta: tf.Tensor,
+    epsilon: number,
+    onStatistics: (mean: tf.Tensor, variance: tf.Tensor) => void,
+  ): tf.Tensor;
+  /** `average` moved towards `value` by 1 − `momentum`; not on the tape. */
+  movingAverage(average: tf.Tensor, value: tf.Tensor, momentum: number): tf.Tensor;
+  /** The mean over all axes between the first and the last. */
+  globalAverage(x: tf.Tensor): tf.Tensor;
+  /** The maximum over axis 1 of [batch, steps, channels]. */
+  globalMax(x: tf.Tensor3D): tf.Tensor;
+  /** Rows of `table`. `indices` are int32 and may have any shape. */
+  embedding(table: tf.Tensor, indices: tf.Tensor): tf.Tensor;
+  lstm(x: tf.Tensor3D, weights: RecurrentWeights, settings: RecurrentSettings): tf.Tensor;
+  gru(x: tf.Tensor3D, weights: RecurrentWeights, settings: RecurrentSettings): tf.Tensor;
+  /** tfjs's categorical cross-entropy of probabilities, one value a row of the last axis. */
+  categoricalCrossentropy(target: tf.Tensor, probabilities: tf.Tensor): tf.Tensor;
+}

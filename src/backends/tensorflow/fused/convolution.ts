@@ -1,0 +1,99 @@
+/** Convolutions with bias and activation, with separate gradients of the input (B) and the weights (W). */
+import * as tf from '@tensorflow/tfjs';
+import type { ConvolutionSettings } from '../../fused-operations.js';
+import { type Attribute, rawOps } from '../raw-ops.js';
+import { activateInline, inlineGradient } from './activations.js';
+import { addBias, biasGradient } from './dense.js';
+import { register, sharing } from './kernel.js';
+
+/** The ops of one kind of convolution. */
+interface Ops {
+  readonly forward: string;
+  readonly inputGradient: string;
+  readonly filterGradient: string;
+}
+
+const FULL: Ops = {
+  forward: 'Conv2D',
+  inputGradient: 'Conv2DBackpropInput',
+  filterGradient: 'Conv2DBackpropFilter',
+};
+
+const DEPTHWISE: Ops = {
+  forward: 'DepthwiseConv2dNative',
+  inputGradient: 'DepthwiseConv2dNativeBackpropInput',
+  filterGradient: 'DepthwiseConv2dNativeBackpropFilter',
+};
+
+function attributesOf({ strides: [height, width], padding }: ConvolutionSettings, ops: Ops): Attribute[] {
+  const raw = rawOps();
+  return [
+    ...raw.float,
+    raw.ints('strides', [1, height, width, 1]),
+    raw.string('padding', padding.toUpperCase()),
+    raw.string('data_format', 'NHWC'),
+    raw.ints('dilations', [1, 1, 1, 1]),
+    raw.ints('explicit_paddings', []),
+    ...(ops === FULL ? [raw.bool('use_cudnn_on_gpu', false)] : []),
+  ];
+}
+
+function registerConvolution(name: string, ops: Ops): ReturnType<typeof register<ConvolutionSettings>> {
+  return register<ConvolutionSettings>({
+    name,
+    forward({ x, filter, bias }, settings) {
+      const product = rawOps().one(ops.forward, attributesOf(settings, ops), x!, filter!);
+      return activateInline(addBias(product, bias), settings.activation);
+    },
+    saves: { inputs: ['x', 'filter'], output: true },
+    gradient([dy], saved, settings) {
+      const [x, filter, y] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
+      const { activation } = settings;
+      const attributes = attributesOf(settings, ops);
+      const beforeActivation = sharing(saved, () =>
+        activation === 'linear' ? [] : [inlineGradient(dy!, y, activation)],
+      );
+      const dz = (): tf.Tensor => beforeActivation()[0] ?? dy!;
+      return {
+        x: () => withShape(x, shape => rawOps().one(ops.inputGradient, attributes, shape, filter, dz())),
+        filter: () =>
+          withShape(filter, shape => rawOps().one(ops.filterGradient, attributes, x, shape, dz())),
+        bias: () => biasGradient(dz()),
+      };
+    },
+  });
+}
+
+function withShape({ shape }: tf.Tensor, use: (shape: tf.Tensor) => tf.Tensor): tf.Tensor {
+  const wanted = tf.tensor1d(shape, 'int32');
+  const result = use(wanted);
+  wanted.dispose();
+  return result;
+}
+
+const runFull = registerConvolution('MillraceConvolution', FULL);
+const runDepthwise = registerConvolution('MillraceDepthwiseConvolution', DEPTHWISE);
+
+export function convolution(
+  x: tf.Tensor,
+  filter: tf.Tensor,
+  bias: tf.Tensor | undefined,
+  settings: ConvolutionSettings,
+): tf.Tensor {
+  if (x.rank === 4) return runFull({ x, filter, bias }, settings);
+  // One spatial axis: a height of 1. The two reshapes cost no pass over memory.
+  const [batch, steps, channels] = x.shape as [number, number, number];
+  const image = tf.reshape(x, [batch, 1, steps, channels]);
+  const wide = tf.reshape(filter, [1, ...filter.shape]);
+  const y = runFull({ x: image, filter: wide, bias }, settings);
+  return tf.reshape(y, [batch, y.shape[2]!, y.shape[3]!]);
+}
+
+export function depthwiseConvolution(
+  x: tf.Tensor4D,
+  filter: tf.Tensor4D,
+  bias: tf.Tensor | undefined,
+  settings: ConvolutionSettings,
+): tf.Tensor {
+  return runDepthwise({ x, filter, bias }, settings);
+}

@@ -1,0 +1,96 @@
+/** Dense layers: product, bias and activation, with separate gradients of the input (B) and the weights (W). */
+import * as tf from '@tensorflow/tfjs';
+import type { FusedActivation } from '../../fused-operations.js';
+import { rawOps } from '../raw-ops.js';
+import { activateInline, inlineGradient } from './activations.js';
+import { register, sharing } from './kernel.js';
+
+interface Attributes {
+  readonly activation: FusedActivation;
+}
+
+export function matMul(a: tf.Tensor, b: tf.Tensor, transposeA = false, transposeB = false): tf.Tensor {
+  const raw = rawOps();
+  const attributes = [...raw.float, raw.bool('transpose_a', transposeA), raw.bool('transpose_b', transposeB)];
+  return raw.one('MatMul', attributes, a, b);
+}
+
+/** Adds along the last axis, and disposes what it was given. */
+export function addBias(z: tf.Tensor, bias: tf.Tensor | undefined): tf.Tensor {
+  if (bias === undefined) return z;
+  const raw = rawOps();
+  const sum = raw.one('BiasAdd', [...raw.float, raw.string('data_format', 'NHWC')], z, bias);
+  z.dispose();
+  return sum;
+}
+
+export function biasGradient(dz: tf.Tensor): tf.Tensor {
+  const raw = rawOps();
+  return raw.one('BiasAddGrad', [...raw.float, raw.string('data_format', 'NHWC')], dz);
+}
+
+/** A matrix of the last axis's rows; another tensor on the same memory, which the caller disposes. */
+export function asMatrix(x: tf.Tensor): tf.Tensor {
+  const columns = x.shape[x.rank - 1]!;
+  return reshapeRaw(x, [x.size / columns, columns]);
+}
+
+export function reshapeRaw(x: tf.Tensor, shape: readonly number[]): tf.Tensor {
+  const raw = rawOps();
+  const wanted = tf.tensor1d([...shape], 'int32');
+  const type = raw.type('T', x.dtype as 'float32');
+  const reshaped = raw.one('Reshape', [type, raw.type('Tshape', 'int32')], x, wanted);
+  wanted.dispose();
+  return reshaped;
+}
+
+/** Runs `use` on `x` as a matrix. */
+function withMatrix(x: tf.Tensor, use: (matrix: tf.Tensor) => tf.Tensor): tf.Tensor {
+  if (x.rank === 2) return use(x);
+  const matrix = asMatrix(x);
+  const result = use(matrix);
+  matrix.dispose();
+  return result;
+}
+
+/** Gives a matrix the leading axes of `like` back. */
+function withLeadingAxes(matrix: tf.Tensor, like: tf.Tensor): tf.Tensor {
+  if (like.rank === 2) return matrix;
+  const shaped = reshapeRaw(matrix, [...like.shape.slice(0, -1), matrix.shape[1]!]);
+  matrix.dispose();
+  return shaped;
+}
+
+const run = register<Attributes>({
+  name: 'MillraceDense',
+  forward({ x, kernel, bias }, { activation }) {
+    const product = withMatrix(x!, matrix => matMul(matrix, kernel!));
+    return withLeadingAxes(activateInline(addBias(product, bias), activation), x!);
+  },
+  saves: { inputs: ['x', 'kernel'], output: true },
+  gradient([dy], saved, { activation }) {
+    const [x, kernel, y] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
+    const beforeActivation = sharing(saved, () =>
+      activation === 'linear' ? [] : [inlineGradient(dy!, y, activation)],
+    );
+    const dz = (): tf.Tensor => beforeActivation()[0] ?? dy!;
+    return {
+      x: () =>
+        withLeadingAxes(
+          withMatrix(dz(), matrix => matMul(matrix, kernel, false, true)),
+          x,
+        ),
+      kernel: () => withMatrix(dz(), outer => withMatrix(x, inner => matMul(inner, outer, true))),
+      bias: () => withMatrix(dz(), biasGradient),
+    };
+  },
+});
+
+export function dense(
+  x: tf.Tensor,
+  kernel: tf.Tensor,
+  bias: tf.Tensor | undefined,
+  activation: FusedActivation,
+): tf.Tensor {
+  return run({ x, kernel, bias }, { activation });
+}

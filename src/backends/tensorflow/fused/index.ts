@@ -1,0 +1,28 @@
+/** The fused operations of the TensorFlow backend. Importing this registers their kernels and gradients with tfjs. */
+import type { FusedOperations } from '../../fused-operations.js';
+import { activation, isActivation, isInline } from './activations.js';
+import { batchNorm, movingAverage } from './batch-norm.js';
+import { convolution, depthwiseConvolution } from './convolution.js';
+import { dense } from './dense.js';
+import { embedding } from './embedding.js';
+import { gru } from './gru.js';
+import { categoricalCrossentropy } from './losses.js';
+import { lstm } from './lstm.js';
+import { globalAverage, globalMax } from './pooling.js';
+
+export const fusedOperations: FusedOperations = {
+  isInline,
+  isActivation,
+  activation,
+  dense,
+  convolution,
+  depthwiseConvolution,
+  batchNorm,
+  movingAverage,
+  globalAverage,
+  globalMax,
+  embedding,
+  lstm,
+  gru,
+  categoricalCrossentropy,
+};

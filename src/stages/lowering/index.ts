@@ -1,0 +1,72 @@
+/**
+ * Lowering: once a stage has built its layers, those that the backend computes in fewer passes get another `call`. What a
+ * lowering does not know, a setting, a rank, a mask, goes to tfjs's own `call`, as do all other layers.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type { FusedOperations } from '../../backends/index.js';
+import { innerLayers, type Layer } from '../../tfjs/internals.js';
+import { activation, leakyRelu, relu, softmax } from './activations.js';
+import { batchNorm } from './batch-norm.js';
+import { convolution, depthwiseConvolution, separableConvolution } from './convolution.js';
+import { dense, embedding } from './dense.js';
+import type { CallArguments, Lowering } from './layer-call.js';
+import { globalAverage1d, globalAverage2d, globalMax1d } from './pooling.js';
+import { gru, lstm } from './recurrent.js';
+
+/** By class name. */
+const LOWERINGS: ReadonlyMap<string, { readonly lower: Lowering; readonly make: () => Layer }> = new Map([
+  ['Dense', { lower: dense, make: () => tf.layers.dense({ units: 1 }) }],
+  ['Embedding', { lower: embedding, make: () => tf.layers.embedding({ inputDim: 1, outputDim: 1 }) }],
+  ['Conv1D', { lower: convolution, make: () => tf.layers.conv1d({ filters: 1, kernelSize: 1 }) }],
+  ['Conv2D', { lower: convolution, make: () => tf.layers.conv2d({ filters: 1, kernelSize: 1 }) }],
+  [
+    'DepthwiseConv2D',
+    { lower: depthwiseConvolution, make: () => tf.layers.depthwiseConv2d({ kernelSize: 1 }) },
+  ],
+  [
+    'SeparableConv2D',
+    { lower: separableConvolution, make: () => tf.layers.separableConv2d({ filters: 1, kernelSize: 1 }) },
+  ],
+  ['Activation', { lower: activation, make: () => tf.layers.activation({ activation: 'linear' }) }],
+  ['ReLU', { lower: relu, make: () => tf.layers.reLU() }],
+  ['LeakyReLU', { lower: leakyRelu, make: () => tf.layers.leakyReLU() }],
+  ['Softmax', { lower: softmax, make: () => tf.layers.softmax() }],
+  ['BatchNormalization', { lower: batchNorm, make: () => tf.layers.batchNormalization() }],
+  ['GlobalAveragePooling1D', { lower: globalAverage1d, make: () => tf.layers.globalAveragePooling1d({}) }],
+  ['GlobalAveragePooling2D', { lower: globalAverage2d, make: () => tf.layers.globalAveragePooling2d({}) }],
+  ['GlobalMaxPooling1D', { lower: globalMax1d, make: () => tf.layers.globalMaxPooling1d({}) }],
+  ['LSTM', { lower: lstm, make: () => tf.layers.lstm({ units: 1 }) }],
+  ['GRU', { lower: gru, make: () => tf.layers.gru({ units: 1 }) }],
+] as const);
+
+/** Classes of layers that may be lowered. */
+export const LOWERED_CLASSES: readonly string[] = [...LOWERINGS.keys()];
+
+const genuine = new Map<string, unknown>();
+
+/** A user's class may carry the name of one of tfjs's, or descend from it; it computes something of its own. */
+function isGenuine(layer: Layer, className: string, make: () => Layer): boolean {
+  const known = genuine.get(className) ?? make().constructor;
+  genuine.set(className, known);
+  return layer.constructor === known && !Object.hasOwn(layer, 'call');
+}
+
+/** Lowers a built layer, or the layers inside it. */
+export function lowerLayer(layer: Layer, operations: FusedOperations): void {
+  const className = layer.getClassName();
+  const lowering = LOWERINGS.get(className);
+  if (lowering === undefined || !isGenuine(layer, className, lowering.make)) {
+    for (const inner of innerLayers(layer)) lowerLayer(inner, operations);
+    return;
+  }
+  const fusedCall = lowering.lower(layer, operations);
+  if (fusedCall === undefined) return;
+  const plainCall = layer.call.bind(layer);
+  layer.call = (inputs, kwargs) =>
+    tf.tidy(() => {
+      const input = Array.isArray(inputs) ? inputs[0]! : inputs;
+      const isKnown = input.dtype === 'float32' || className === 'Embedding';
+      const output = isKnown ? fusedCall(input, (kwargs ?? {}) as CallArguments) : undefined;
+      return output ?? plainCall(inputs, kwargs);
+    });
+}

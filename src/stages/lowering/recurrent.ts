@@ -1,0 +1,69 @@
+/**
+ * LSTM and GRU layers as one kernel over all steps. Masks, given or kept states, returned states and dropout are left to
+ * tfjs, which goes step by step.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import type { FusedOperations, RecurrentSettings } from '../../backends/index.js';
+import type { Layer } from '../../tfjs/internals.js';
+import {
+  type ActivationFunction,
+  type LayerCall,
+  type Lowering,
+  presentValue,
+  type Weight,
+} from './layer-call.js';
+
+interface RecurrentLayer {
+  readonly cell: RecurrentCell;
+  readonly returnSequences: boolean;
+  readonly returnState: boolean;
+  readonly stateful: boolean;
+  readonly goBackwards: boolean;
+}
+
+interface RecurrentCell {
+  readonly activation: ActivationFunction;
+  readonly recurrentActivation: ActivationFunction;
+  readonly kernel: Weight;
+  readonly recurrentKernel: Weight;
+  readonly bias: Weight | null;
+  readonly dropout: number;
+  readonly recurrentDropout: number;
+}
+
+const GATES: readonly string[] = ['sigmoid', 'hardSigmoid'] satisfies RecurrentSettings['gate'][];
+const ACTIVATIONS: readonly string[] = [
+  'tanh',
+  'relu',
+  'sigmoid',
+  'linear',
+] satisfies RecurrentSettings['activation'][];
+
+function lower(layer: Layer, operation: FusedOperations['lstm']): LayerCall | undefined {
+  const { cell, returnState, stateful, returnSequences, goBackwards } = layer as unknown as RecurrentLayer;
+  const gate = cell.recurrentActivation.getClassName();
+  const activation = cell.activation.getClassName();
+  if (returnState || stateful || !GATES.includes(gate) || !ACTIVATIONS.includes(activation)) return undefined;
+  const settings = {
+    gate,
+    activation,
+    returnSequences,
+    goBackwards: goBackwards === true,
+  } as RecurrentSettings;
+  const dropsOut = cell.dropout > 0 || cell.recurrentDropout > 0;
+  return (input, { training, mask, initialState }) => {
+    const isMasked = mask !== undefined && mask !== null;
+    const isGivenState = initialState !== undefined && initialState !== null;
+    if (isMasked || isGivenState || (dropsOut && training === true) || input.rank !== 3) return undefined;
+    const weights = {
+      kernel: cell.kernel.read(),
+      recurrentKernel: cell.recurrentKernel.read(),
+      bias: presentValue(cell.bias),
+    };
+    return operation(input as tf.Tensor3D, weights, settings);
+  };
+}
+
+export const lstm: Lowering = (layer, operations) => lower(layer, operations.lstm);
+
+export const gru: Lowering = (layer, operations) => lower(layer, operations.gru);
