@@ -14,13 +14,12 @@ import { createRequire } from 'node:module';
 import { BackendError } from '../../errors.js';
 import { locateAddon, locateTfjsNode } from '../../setup/index.js';
 import { ATTRIBUTE_NAMES } from './attribute-names.js';
+import { type GuardedBinding, guardBinding } from './onednn-guard.js';
 
 const requireFromHere = createRequire(import.meta.url);
 
-interface Addon {
-  readonly TF_ATTR_BOOL: number;
+interface Addon extends GuardedBinding {
   readonly TF_Version?: string;
-  executeOp(op: string, attributes: object[], inputs: number[], outputCount: number): unknown;
 }
 
 export interface PreparedAddon {
@@ -78,6 +77,9 @@ export function prepareAddon(): PreparedAddon {
       { cause: error },
     );
   }
+  // Whoever loads tfjs-node in this thread from now on gets it with the guard.
+  const module = requireFromHere.cache[requireFromHere.resolve(path)];
+  if (!loadedBefore && module !== undefined) module.exports = guardBinding(addon);
   for (const name of ATTRIBUTE_NAMES) enterAttributeName(addon, name);
   const hasOneThread = THREAD_VARIABLES.every(variable => process.env[variable] === '1');
   prepared = { version: addon.TF_Version ?? 'unknown', loadedBefore, hasOneThread };

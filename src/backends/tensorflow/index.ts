@@ -7,6 +7,7 @@ import { assertOneTensorflowBuild, provideRemovedNodeUtilities } from '../../set
 import type { Backend } from '../backend.js';
 import { isFusionOn } from '../fusion.js';
 import { fusedOperations } from './fused/index.js';
+import { type GuardedBinding, guardBinding } from './onednn-guard.js';
 import { resourceOptimizer } from './optimizers/index.js';
 import { type NodeBackend, rawOps } from './raw-ops.js';
 
@@ -30,7 +31,9 @@ export async function loadTensorflowBackend(): Promise<Backend> {
       'tfjs-node loaded, but its backend did not register with this copy of tfjs.',
     );
   }
-  const { binding } = tf.backend() as unknown as NodeBackend;
+  const backend = tf.backend() as unknown as { binding: NodeBackend['binding'] & GuardedBinding };
+  backend.binding = guardBinding(backend.binding);
+  const { binding } = backend;
   const raw = rawOps();
   const firstRow = tf.keep(tf.tensor1d([0], 'int32'));
   const intAttributes = [raw.type('T', 'int32')];
