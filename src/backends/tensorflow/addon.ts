@@ -13,7 +13,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { BackendError } from '../../errors.js';
 import { locateAddon, locateTfjsNode } from '../../setup/index.js';
-import { ATTRIBUTE_NAMES } from './attribute-names.js';
+import { ATTRIBUTE_NAMES, type AttributeName } from './attribute-names.js';
 import { type GuardedBinding, guardBinding } from './onednn-guard.js';
 
 const requireFromHere = createRequire(import.meta.url);
@@ -87,7 +87,7 @@ export function prepareAddon(): PreparedAddon {
 }
 
 /** The addon enters a name before it reads the value, and refuses this one: nothing reaches TensorFlow. */
-function enterAttributeName(addon: Addon, name: string): void {
+function enterAttributeName(addon: Addon, name: AttributeName): void {
   try {
     addon.executeOp('NoOp', [{ name, type: addon.TF_ATTR_BOOL, value: null }], [], 0);
   } catch {
