@@ -252,4 +252,23 @@ describe('between two fits', () => {
     await trainer.fit(x, y, args);
     expectSameWeights(weightsOf(model), weightsOf(twin));
   });
+
+  it.each([
+    ['added', (model: tf.Sequential) => model.add(tf.layers.dense({ units: 3, name: 'more' }))],
+    ['removed', (model: tf.Sequential) => model.pop()],
+  ])('a layer that is %s is noticed, whether or not the model is compiled again', async (_, change) => {
+    const model = compiledClassifier();
+    const trainer = await open(model);
+    await trainer.fit(x, y, args);
+    change(model);
+    const calls = [() => trainer.fit(x, y, args), () => trainer.predict(x), () => trainer.evaluate(x, y)];
+    for (const call of calls) {
+      expect(await refusal(call)).toMatchObject({
+        name: 'ModelError',
+        message: expect.stringMatching(/added or removed.*pipeline\(model\)/),
+      });
+    }
+    compile(model);
+    expect(await refusal(() => trainer.fit(x, y, args))).toMatchObject({ name: 'ModelError' });
+  });
 });

@@ -53,6 +53,8 @@ export class Runtime {
   #compile: CompileSpec;
   #specs: readonly StageSpec[];
   #sync: WeightSync;
+  /** Inputs and outputs that the graph was read from. */
+  readonly #ends: readonly tf.SymbolicTensor[];
   /** The first one was used longest ago. */
   readonly #sessions = new Set<DriverSession>();
 
@@ -64,6 +66,7 @@ export class Runtime {
     this.#compile = compileSpecOf(parts);
     this.#specs = describeStages(plan.cut);
     this.#sync = this.#newSync();
+    this.#ends = endsOf(parts.graph.model);
   }
 
   /** Starts the workers, plans, and builds the stages. Leaves nothing behind when it throws. */
@@ -103,6 +106,7 @@ export class Runtime {
 
   /** Makes the workers ready for another run: alive, built for the model as compiled now, at the model's weights. */
   async prepare(): Promise<void> {
+    this.#assertSameLayers();
     const identity = identityOf(this.#parts.graph.model);
     if (this.#pool.isBroken) {
       this.#replacing = this.#replacePool();
@@ -113,6 +117,16 @@ export class Runtime {
     } else if (this.#sync.isStale || (await this.#sync.isOptimizerStale())) {
       await this.#sync.push();
     }
+  }
+
+  #assertSameLayers(): void {
+    const { model } = this.#parts.graph;
+    const ends = endsOf(model);
+    if (ends.length === this.#ends.length && ends.every((end, index) => end === this.#ends[index])) return;
+    throw new ModelError(
+      `Layers of the model '${model.name}' were added or removed since this trainer was made, which trains the layers of then. ` +
+        'Compile the model and make a new trainer with pipeline(model).',
+    );
   }
 
   async #replacePool(): Promise<void> {
@@ -264,6 +278,11 @@ function startPool(
 ): Promise<WorkerPool> {
   const batchNorm = options.batchNorm === 'auto' ? 'micro-batch' : options.batchNorm;
   return WorkerPool.start({ workerCount, backend, setup, seed, batchNorm }, signal);
+}
+
+/** What changes when layers are added to a `tf.Sequential` or taken away. */
+function endsOf(model: tf.LayersModel): tf.SymbolicTensor[] {
+  return [...(model.inputs ?? []), ...(model.outputs ?? [])];
 }
 
 type CompiledIdentity = readonly unknown[];
