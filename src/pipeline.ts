@@ -278,27 +278,38 @@ export class PipelinedModel implements AsyncDisposable {
   ): Promise<tf.History> {
     checkArgs(what, args);
     const stop = new StopRequest(checkSignal(args.signal));
-    return this.#gate.run(what, stop, async () => {
-      if (isTraining(this.model)) {
-        throw new StateError(`${what}() was called while the model is being trained by another fit().`);
-      }
-      setTraining(this.model, true);
-      // Of its own, so that it does not count as somebody who wants the actions of every step.
-      const shown$ = new Subject<TrainerEvent>();
-      const { verbose } = args;
-      const progress =
-        verbose === 1 || verbose === 2
-          ? showProgress({ events$: shown$ }, { lines: verbose === 2 })
-          : undefined;
-      try {
-        await this.#runtime.prepare();
-        return await task(this.#context(stop, progress && shown$));
-      } finally {
-        progress?.unsubscribe();
-        setTraining(this.model, false);
-        stop.dispose();
-      }
-    });
+    // Around the gate: the signal may outlive many fits, those that the gate turns away too.
+    try {
+      return await this.#gate.run(what, stop, () => this.#trainMarked(what, stop, args, task));
+    } finally {
+      stop.dispose();
+    }
+  }
+
+  async #trainMarked(
+    what: string,
+    stop: StopRequest,
+    { verbose }: Pick<FitArgs, 'verbose'>,
+    task: (context: FitContext) => Promise<tf.History>,
+  ): Promise<tf.History> {
+    if (isTraining(this.model)) {
+      throw new StateError(`${what}() was called while the model is being trained by another fit().`);
+    }
+    stop.throwIfRequested();
+    setTraining(this.model, true);
+    // Of its own, so that it does not count as somebody who wants the actions of every step.
+    const shown$ = new Subject<TrainerEvent>();
+    const progress =
+      verbose === 1 || verbose === 2
+        ? showProgress({ events$: shown$ }, { lines: verbose === 2 })
+        : undefined;
+    try {
+      await this.#runtime.prepare();
+      return await task(this.#context(stop, progress && shown$));
+    } finally {
+      progress?.unsubscribe();
+      setTraining(this.model, false);
+    }
   }
 
   #context(stop: StopRequest, shown$?: Subject<TrainerEvent>): FitContext {

@@ -1,4 +1,5 @@
 /** Stopping from outside: an AbortSignal, unsubscribing from `fit$`, or `close` while fit runs. */
+import { getEventListeners } from 'node:events';
 import * as tf from '@tensorflow/tfjs';
 import { StateError, type TrainerEvent, TrainingAbortedError } from 'millrace';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -54,7 +55,14 @@ describe('an AbortSignal', () => {
     const trainer = await open(model);
     const before = weightsOf(model);
     const reason = new Error('not today');
-    const error = await refusal(() => trainer.fit(x, y, { ...args, signal: AbortSignal.abort(reason) }));
+    const called: string[] = [];
+    const callbacks = {
+      onTrainBegin: () => void called.push('begin'),
+      onTrainEnd: () => void called.push('end'),
+    };
+    const signal = AbortSignal.abort(reason);
+    const error = await refusal(() => trainer.fit(x, y, { ...args, callbacks, signal }));
+    expect(called).toEqual([]);
     expect(error).toBeInstanceOf(TrainingAbortedError);
     expect(error).toMatchObject({ code: 'MILLRACE_ABORTED', cause: reason });
     expect(weightsOf(model)).toEqual(before);
@@ -125,6 +133,19 @@ describe('an AbortSignal', () => {
     abort.abort();
     expect(await timeOf(call)).toBeLessThan(2_000);
     expect(await refusal(() => call)).toBeInstanceOf(TrainingAbortedError);
+  });
+
+  it('is not listened to any more after fit, whether it was trained or refused', async () => {
+    const trainer = await open(compiledClassifier());
+    const { signal } = new AbortController();
+    const train = () => trainer.fit(x, y, { ...args, signal });
+    const first = train();
+    await refusal(train);
+    await first;
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    await trainer.close();
+    await refusal(train);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
   it('that fires after fit does nothing', async () => {
