@@ -33,7 +33,11 @@ export class CallGate {
       );
     }
     if (this.#running !== undefined) {
-      throw new StateError(`${what}() was called while ${this.#running.what}() runs. Await that first.`);
+      const { what: other } = this.#running;
+      const hint = other.startsWith('fit')
+        ? ' A callback cannot, and uses the model itself: model.predict(), say.'
+        : '';
+      throw new StateError(`${what}() was called while ${other}() runs. Await that first.${hint}`);
     }
     const done = task();
     this.#running = { what, stop, done };

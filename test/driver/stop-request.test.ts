@@ -39,6 +39,17 @@ describe('a request to stop', () => {
     expect(thrownBy(stop)).toMatchObject({ cause: 'enough' });
   });
 
+  it('says why: what the caller gave, or that it was the trainer that was closed', () => {
+    for (const [reason, message] of [
+      [new Error('The trainer was closed.'), 'Training was stopped: The trainer was closed.'],
+      ['enough', 'Training was stopped: enough'],
+    ]) {
+      const stop = new StopRequest();
+      stop.request(reason);
+      expect(thrownBy(stop)).toMatchObject({ message });
+    }
+  });
+
   it('keeps the reason that came first', () => {
     const controller = new AbortController();
     const stop = new StopRequest(controller.signal);

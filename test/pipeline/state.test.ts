@@ -36,6 +36,7 @@ describe('while fit runs', () => {
     expect(refusals.map(error => error.message)).toEqual(
       Object.keys(METHODS).map(name => expect.stringContaining(`${name}() was called while fit() runs`)),
     );
+    for (const { message } of refusals) expect(message).toMatch(/A callback cannot.*model\.predict/);
     expect(history['loss']).toHaveLength(2);
     await expect(trainer.fit(x, y)).resolves.toBeInstanceOf(tf.History);
   });

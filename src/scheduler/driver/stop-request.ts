@@ -105,8 +105,7 @@ export class StopRequest {
 
   throwIfRequested(): void {
     if (!this.#isRequested) return;
-    throw new TrainingAbortedError('Training was stopped by its AbortSignal or by unsubscribing.', {
-      cause: this.#reason,
-    });
+    const why = this.#reason instanceof Error ? this.#reason.message : String(this.#reason);
+    throw new TrainingAbortedError(`Training was stopped: ${why}`, { cause: this.#reason });
   }
 }
