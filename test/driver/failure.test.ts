@@ -109,6 +109,23 @@ describe('a layer that throws', () => {
     expectSameWeights(weightsOf(model), weightsOf(twin));
   });
 
+  it('in a later epoch leaves the weights and the optimizer of the epoch before, without any callback', async () => {
+    const trainer = await openSabotaged('throw');
+    let epochs = 0;
+    async function* batches(): AsyncGenerator<{ xs: tf.Tensor; ys: tf.Tensor }> {
+      const data = epochs++ === 0 ? x : poisoned;
+      for (let row = 0; row < 32; row += 8) yield { xs: tf.slice(data, row, 8), ys: tf.slice(y, row, 8) };
+    }
+    expect(await refusal(() => trainer.fitDataset(batches, { epochs: 3 }))).toBeInstanceOf(StageError);
+    expect(epochs).toBe(2);
+    const twin = sabotaged('throw');
+    await twin.fit(x, y, args);
+    expectSameWeights(weightsOf(trainer.model), weightsOf(twin));
+    const slotsOf = async ({ optimizer }: tf.LayersModel) =>
+      (await optimizer.getWeights()).map(({ tensor }) => Float32Array.from(tensor.dataSync()));
+    expectSameWeights(await slotsOf(trainer.model), await slotsOf(twin));
+  });
+
   it('every time makes fit reject every time', async () => {
     const trainer = await openSabotaged('throw');
     for (const _ of [1, 2, 3]) {

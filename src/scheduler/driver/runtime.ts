@@ -231,6 +231,12 @@ export class Runtime {
     if (this.#sync.isStale) await this.#sync.pushWeights();
   }
 
+  /** The same with the optimizer's state, which the model must have had as well. */
+  async pushChanges(): Promise<void> {
+    if (await this.#sync.isOptimizerStale()) await this.#sync.push();
+    else await this.pushChangedWeights();
+  }
+
   pullWeights(): Promise<void> {
     return this.#sync.pullWeights();
   }

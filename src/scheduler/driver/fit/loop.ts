@@ -95,10 +95,11 @@ export class FitLoop {
     for (let epoch = initialEpoch; epoch < epochs && !this.#isStopped; epoch++) await this.#runEpoch(epoch);
     // Torn down half-way the stages stand at different steps: the model keeps the weights that belong together.
     if (stop.isTornDown) stop.throwIfRequested();
-    // Without a callback that wanted them earlier, this is the one time that weights come back.
-    await runtime.pullWeights();
-    await runtime.pullOptimizer();
-    stop.throwIfRequested();
+    if (stop.isRequested) {
+      // The stages stand at the same step of an epoch that has not ended.
+      await this.#pull();
+      stop.throwIfRequested();
+    }
     await this.#call(callback => callback.onTrainEnd());
     emit({ kind: 'train-end', stopped: this.#isStopped });
     return this.#history;
@@ -124,10 +125,16 @@ export class FitLoop {
     if (this.#isEpochComplete && !source.validatesEarly) await this.#validate(epochLogs);
     if (stop.isRequested) return;
     means.writeTo(epochLogs, this.#names);
-    if (this.#watchesEpochs) await runtime.pullWeights();
+    await this.#pull();
     emit({ kind: 'epoch-end', epoch, logs: { ...epochLogs } });
     await this.#call(callback => callback.onEpochEnd(epoch, epochLogs));
-    if (this.#watchesEpochs) await runtime.pushChangedWeights();
+    if (this.#watchesEpochs) await runtime.pushChanges();
+  }
+
+  /** At the end of every epoch, asked for or not: of a fit that fails later, the model keeps the epochs before. */
+  async #pull(): Promise<void> {
+    await this.#context.runtime.pullWeights();
+    await this.#context.runtime.pullOptimizer();
   }
 
   /** Runs the epoch's mini-batches; gives back the reports of the last ones, which are still to be looked at. */
