@@ -34,6 +34,41 @@ async function both(hooks: Hooks, epochs: number, make: () => tf.LayersModel = c
   return { seen, seenByPlain, history, trainer, model };
 }
 
+it('hooks get logs wherever those of tfjs do, if only empty ones', async () => {
+  const { seen, seenByPlain } = await both(
+    (_, hooks) => ({
+      onTrainBegin: logs => void hooks.push(['train begins', logs]),
+      onEpochBegin: (_epoch, logs) => void hooks.push(['epoch begins', logs]),
+      onTrainEnd: logs => void hooks.push(['train ends', logs]),
+    }),
+    1,
+  );
+  expect(seen).toEqual(seenByPlain);
+  expect(seen).toContainEqual(['train ends', {}]);
+});
+
+it('the optimizer is up to date in onEpochEnd, and what is set there counts', async () => {
+  const { seen, seenByPlain } = await both(
+    (model, states) => ({
+      onEpochEnd: async () => {
+        const { optimizer } = model;
+        const [counter, ...slots] = await optimizer.getWeights();
+        states.push([counter!.tensor.dataSync()[0], slots.length]);
+        await optimizer.setWeights([
+          { name: counter!.name, tensor: tf.scalar(100, 'int32') },
+          ...slots.map(({ name, tensor }) => ({ name, tensor: tf.zerosLike(tensor) })),
+        ]);
+      },
+    }),
+    2,
+  );
+  expect(seen).toEqual(seenByPlain);
+  expect(seen).toEqual([
+    [5, 8],
+    [105, 8],
+  ]);
+});
+
 describe('stopTraining', () => {
   it('in onBatchEnd stops after exactly that batch', async () => {
     const { seen, seenByPlain } = await both(
@@ -50,6 +85,21 @@ describe('stopTraining', () => {
     );
     expect(seen).toEqual(seenByPlain);
     expect(seen).toEqual(['begin 0', 'end 0', 'begin 1', 'end 1', 'epoch 0', 'train']);
+  });
+
+  it('in onEpochBegin stops after one batch', async () => {
+    const { seen, seenByPlain } = await both(
+      (model, hooks) => ({
+        onEpochBegin: () => {
+          model.stopTraining = true;
+        },
+        onBatchEnd: batch => void hooks.push(`batch ${batch}`),
+        onEpochEnd: epoch => void hooks.push(`epoch ${epoch}`),
+      }),
+      3,
+    );
+    expect(seen).toEqual(seenByPlain);
+    expect(seen).toEqual(['batch 0', 'epoch 0']);
   });
 
   it('in onEpochEnd stops after that epoch, and the next fit trains again', async () => {

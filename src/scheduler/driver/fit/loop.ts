@@ -87,7 +87,7 @@ export class FitLoop {
     const { source, epochs, initialEpoch } = this.#task;
     this.#introduceCallbacks();
     setHistory(model, this.#history);
-    await this.#call(callback => callback.onTrainBegin());
+    await this.#call(callback => callback.onTrainBegin({}));
     await runtime.pushChangedWeights();
     allowTraining(model);
     const { stepsPerEpoch, samplesPerEpoch: samples } = source;
@@ -100,7 +100,7 @@ export class FitLoop {
       await this.#pull();
       stop.throwIfRequested();
     }
-    await this.#call(callback => callback.onTrainEnd());
+    await this.#call(callback => callback.onTrainEnd({}));
     emit({ kind: 'train-end', stopped: this.#isStopped });
     return this.#history;
   }
@@ -108,7 +108,7 @@ export class FitLoop {
   async #runEpoch(epoch: number): Promise<void> {
     const { runtime, emit, stop } = this.#context;
     const { source } = this.#task;
-    await this.#call(callback => callback.onEpochBegin(epoch));
+    await this.#call(callback => callback.onEpochBegin(epoch, {}));
     if (this.#watchesEpochs) await runtime.pushChangedWeights();
     emit({ kind: 'epoch-begin', epoch });
     const means = new EpochMeans();
@@ -178,7 +178,8 @@ export class FitLoop {
           await this.#finishBatch(epoch, await reports.next(), means);
         }
         if (isEnd) this.#isEpochComplete = true;
-        if (this.#isStopped) return;
+        // As in tfjs, `stopTraining` counts once a batch is trained.
+        if (batch === 0 ? this.#context.stop.isRequested : this.#isStopped) return;
         const next = await batches.next();
         if (next.done === true) {
           this.#isEpochComplete = next.value;
