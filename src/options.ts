@@ -2,6 +2,7 @@
  * The options of `pipeline()`: checked by a schema before anything starts. An error names the option, what it got and what
  * it takes.
  */
+import { inspect } from 'node:util';
 import { z } from 'zod';
 import { ConfigurationError } from './errors.js';
 import type { PipelineOptions } from './pipeline-options.js';
@@ -67,7 +68,11 @@ const OPTIONS = {
     'a list with a number for each output, or an object of numbers by output name',
   ],
   seed: [z.int().min(0).optional(), 'a whole number of at least 0'],
-  stallTimeoutMs: [z.number().positive().default(60_000), 'a positive number of milliseconds'],
+  stallTimeoutMs: [
+    // Zod's own numbers are finite; Infinity switches the watch off.
+    z.custom<number>(value => typeof value === 'number' && value > 0).default(60_000),
+    'a positive number of milliseconds, or Infinity',
+  ],
 } as const satisfies {
   // Every documented option has its schema, and none takes what is not documented.
   [Key in keyof Required<PipelineOptions>]: readonly [z.ZodType<unknown, PipelineOptions[Key]>, string];
@@ -108,5 +113,11 @@ export function parseOptions(options: PipelineOptions | undefined): ResolvedOpti
 function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
   if (typeof value === 'function') return 'a function';
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  if (typeof value !== 'object') return String(value);
+  try {
+    return JSON.stringify(value);
+  } catch {
+    // Circular, as layers and models are.
+    return inspect(value, { depth: 0 });
+  }
 }

@@ -28,6 +28,11 @@ describe('an option that is unknown', () => {
   });
 });
 
+/** Refers to itself, as layers do. */
+class Circular {
+  readonly self = this;
+}
+
 describe('an option of the wrong type', () => {
   const table: [key: string, value: unknown, got: string, takes: RegExp][] = [
     ['backend', 'webgl', "'webgl'", /'auto', 'tensorflow', 'wasm' or 'cpu'/],
@@ -53,6 +58,7 @@ describe('an option of the wrong type', () => {
     ['partition', 'halves', "'halves'", /'uniform', 'parameters' or a list of the names/],
     ['partition', [], '[]', /list of the names/],
     ['partition', [1], '[1]', /list of the names/],
+    ['partition', [new Circular()], '[ [Circular] ]', /list of the names/],
     ['recompute', true, 'true', /'never', 'except-last' or 'always'/],
     ['batchNorm', 'none', "'none'", /'auto', 'exact', 'micro-batch' or 'deferred'/],
     ['setup', 7, '7', /the path of a module, or a list of paths/],
@@ -96,4 +102,17 @@ describe('an option of the wrong type', () => {
     expect(error).toMatchObject({ name: 'ConfigurationError', path: 'options' });
     expect(error.message).toContain('object of options');
   });
+});
+
+it('stallTimeoutMs may be Infinity: nothing gives up, and training goes on', async () => {
+  const trainer = await pipeline(model, {
+    backend: 'cpu',
+    stages: 1,
+    stallTimeoutMs: Number.POSITIVE_INFINITY,
+  });
+  try {
+    await trainer.predict(tf.zeros([2, 6]));
+  } finally {
+    await trainer.close();
+  }
 });
