@@ -29,6 +29,10 @@ export interface Backend {
 export interface FusedBackend {
   readonly optimizer: InPlaceOptimizerFactory;
   readonly operations: FusedOperations;
+  /** A float32 tensor with memory of its own. The original stays the caller's. */
+  copy(tensor: tf.Tensor): tf.Tensor;
+  /** Adds `addend` to `sum` where it lies; nothing else may read the memory of `sum`. Both stay the caller's. */
+  accumulateInPlace(sum: tf.Tensor, addend: tf.Tensor): void;
 }
 
 /** Loads a backend into the calling thread and makes it tfjs's current one. */

@@ -18,6 +18,8 @@ export class WeightGradients {
   readonly #indexOfOwned: ReadonlyMap<number, number>;
   /** By position in `variables`. */
   #sums: (tf.Tensor | undefined)[];
+  /** Sums whose memory is theirs alone: a lone gradient may share it with another one, or with a weight. */
+  readonly #isOwn = new WeakSet<tf.Tensor>();
 
   constructor(spec: StageSpec, layers: StageLayers, backend: Backend) {
     this.#spec = spec;
@@ -54,8 +56,15 @@ export class WeightGradients {
       this.#sums[index] = slotFreeCopy(this.#backend, gradient, largestReceived);
       return;
     }
-    this.#sums[index] = tf.add(sum, gradient);
-    sum.dispose();
+    const fused = this.#backend.fused;
+    if (fused !== undefined && this.#isOwn.has(sum)) {
+      fused.accumulateInPlace(sum, gradient);
+    } else {
+      const added = tf.add(sum, gradient);
+      this.#isOwn.add(added);
+      this.#sums[index] = added;
+      sum.dispose();
+    }
     gradient.dispose();
   }
 

@@ -7,6 +7,7 @@ import { assertOneTensorflowBuild, provideRemovedNodeUtilities } from '../../set
 import type { Backend } from '../backend.js';
 import { isFusionOn } from '../fusion.js';
 import { fusedOperations } from './fused/index.js';
+import { accumulateInPlace, copy } from './memory.js';
 import { type GuardedBinding, guardBinding } from './onednn-guard.js';
 import { resourceOptimizer } from './optimizers/index.js';
 import { type NodeBackend, rawOps } from './raw-ops.js';
@@ -52,7 +53,9 @@ export async function loadTensorflowBackend(): Promise<Backend> {
     name: 'tensorflow',
     version: binding.TF_Version,
     aliasesSlots: true,
-    fused: isFusionOn() ? { optimizer: resourceOptimizer, operations: fusedOperations } : undefined,
+    fused: isFusionOn()
+      ? { optimizer: resourceOptimizer, operations: fusedOperations, accumulateInPlace, copy }
+      : undefined,
     fromSlot: (data, header) => tf.tensor(data, [...header.shape], header.dtype),
     toSlot(tensor, slot) {
       if (tensor.size === 0) return;

@@ -6,6 +6,7 @@
  * And while a tensor that was read from a resource lives, an update copies the whole memory first.
  */
 import * as tf from '@tensorflow/tfjs';
+import { copy } from '../memory.js';
 import { rawOps } from '../raw-ops.js';
 
 /** `ResourceHandle::ANONYMOUS_NAME` of TensorFlow. */
@@ -30,9 +31,9 @@ export class Resource {
   /** Takes a copy: an assigned tensor would be shared, and updates would write into whatever it reads, a slot perhaps. */
   assign(value: tf.Tensor): void {
     const raw = rawOps();
-    const copy = raw.map('DeepCopy', value);
-    raw.many('AssignVariableOp', [raw.type('dtype')], [this.handle, copy], 0);
-    copy.dispose();
+    const copied = copy(value);
+    raw.many('AssignVariableOp', [raw.type('dtype')], [this.handle, copied], 0);
+    copied.dispose();
   }
 
   /** A tensor that shares the memory; it must be disposed before the next update. */
