@@ -43,7 +43,11 @@ export class BuiltStages {
     compile: CompileSpec,
     options: BuildOptions,
   ): Promise<BuiltStages> {
-    const built = new BuiltStages(backend, await resolveFunctions(compile, backend.fused?.operations), options);
+    const built = new BuiltStages(
+      backend,
+      await resolveFunctions(compile, backend.fused?.operations),
+      options,
+    );
     try {
       for (const spec of specs) built.#add(spec, compile, options);
     } catch (error) {
