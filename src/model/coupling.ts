@@ -16,8 +16,8 @@ export interface SampleCoupling {
   readonly mixing: string | undefined;
   /** A layer whose forward pass gives other numbers every time, and which the counter-based generator cannot reach. */
   readonly unrepeatable: string | undefined;
-  /** Outputs whose loss is one number for the whole mini-batch: it splits, but not once samples are weighted. */
-  readonly scalarLosses: readonly string[];
+  /** Indices of outputs whose loss is one number for the whole mini-batch, which no sample's own weight can reach. */
+  readonly scalarLosses: readonly number[];
 }
 
 /** tfjs's own layers: what they do to a sample does not depend on others. Batch normalization has rules of its own. */
@@ -140,7 +140,7 @@ function withWeightsKept<T>(layer: Layer, call: () => T): T {
 
 interface LossProbe {
   readonly name: string;
-  readonly output: string;
+  readonly output: number;
   readonly splits: boolean;
   readonly isScalar: boolean;
 }
@@ -150,12 +150,11 @@ function probeLosses({ model }: ModelGraph): LossProbe[] {
   const { lossFunctions, outputNames } = compiled(model);
   return lossesPerOutput(model).flatMap((given, index) => {
     if (typeof given !== 'function') return [];
-    const output = outputNames[index]!;
     const shape = model.outputs[index]!.shape.map((size, axis) => (axis === 0 ? ROWS : (size ?? OPEN_AXIS)));
     return [
       {
-        name: `the loss of output '${output}'`,
-        output,
+        name: `the loss of output '${outputNames[index]}'`,
+        output: index,
         ...probeLoss(lossFunctions![index]!, shape as number[]),
       },
     ];

@@ -89,8 +89,8 @@ describe('the probe', () => {
   });
 
   it.each([
-    ['summed', { ...NOTHING, mixing: "the loss of output 'head'", scalarLosses: ['head'] }],
-    ['scalarMean', { ...NOTHING, scalarLosses: ['head'] }],
+    ['summed', { ...NOTHING, mixing: "the loss of output 'head'", scalarLosses: [0] }],
+    ['scalarMean', { ...NOTHING, scalarLosses: [0] }],
     ['perSample', NOTHING],
     ['sparse', NOTHING],
   ] as const)('tries the loss %s', (name, expected) => {
@@ -99,7 +99,7 @@ describe('the probe', () => {
 
   it('knows what losses of tfjs do that come as functions', () => {
     const coupling = probed(modelWith(undefined, tf.losses.meanSquaredError as Loss));
-    expect(coupling).toEqual({ ...NOTHING, scalarLosses: ['head'] });
+    expect(coupling).toEqual({ ...NOTHING, scalarLosses: [0] });
   });
 });
 
@@ -141,6 +141,22 @@ describe('a model whose samples are tied together', () => {
     expect(error.message).toMatch(/compiled again.*the loss of output 'head'.*2 micro-batches/s);
     compile(model, { loss: 'meanSquaredError' });
     await trainer.fit(x, y, args);
+  });
+});
+
+describe('a loss that is one number for all samples', () => {
+  it('counts samples and classes as plain fit does, in any number of micro-batches', async () => {
+    const { x, y } = samples(22);
+    const classWeight = { 0: 0.3, 1: 2, 2: 1.1, 3: 0.7 };
+    const args = { epochs: 2, batchSize: 8, shuffle: false, verbose: 0, classWeight } as const;
+    for (const loss of [lossOf('scalarMean'), tf.losses.softmaxCrossEntropy as Loss]) {
+      const plain = modelWith(undefined, loss);
+      const expected = await plain.fit(x, y, args);
+      const trainer = await open(modelWith(undefined, loss), { backend: 'cpu', setup, microBatches: 3 });
+      const actual = await trainer.fit(x, y, args);
+      expectSameWeights(weightsOf(trainer.model), weightsOf(plain));
+      expect(actual.history['loss']![1]).toBeCloseTo(expected.history['loss']![1] as number, 5);
+    }
   });
 });
 

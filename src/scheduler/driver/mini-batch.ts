@@ -65,3 +65,18 @@ export function geometryOf(
     targets: data.targets.map(({ header }) => header),
   };
 }
+
+/**
+ * Gives every sample of `outputs` the mean weight of the mini-batch. Plain `fit` multiplies a loss that is one number for all
+ * samples by their mean weight; each micro-batch must then use the mean of the whole.
+ */
+export function evenWeights(batch: MiniBatch, outputs: readonly number[]): MiniBatch {
+  if (!outputs.some(output => batch.sampleWeights[output] !== undefined)) return batch;
+  const sampleWeights = batch.sampleWeights.map((weights, output) => {
+    if (weights === undefined || !outputs.includes(output)) return weights;
+    const rows = Array.from(batch.rows);
+    const mean = rows.reduce((sum, row) => sum + weights[row]!, 0) / rows.length;
+    return new Float32Array(weights.length).fill(mean);
+  });
+  return { ...batch, sampleWeights };
+}

@@ -42,6 +42,8 @@ export interface ModelPlan {
   readonly recompute: RecomputeMode;
   /** Measured time of every stage for one micro-batch; `undefined` where nothing was measured. */
   readonly stageMs: readonly number[] | undefined;
+  /** See `SampleCoupling`. */
+  readonly scalarLosses: readonly number[];
   readonly warnings: readonly Warning[];
 }
 
@@ -145,6 +147,7 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
     schedule,
     recompute: options.recompute,
     stageMs,
+    scalarLosses: coupling.scalarLosses,
     warnings,
   };
 }

@@ -4,7 +4,7 @@
  */
 import { concat, defer, EMPTY, mergeAll, type Observable } from 'rxjs';
 import type { RunMode } from '../../protocol/session.js';
-import { geometryOf, type MiniBatch } from './mini-batch.js';
+import { evenWeights, geometryOf, type MiniBatch } from './mini-batch.js';
 import { type RunOptions, runSession, type StepReport } from './run.js';
 import type { Runtime } from './runtime.js';
 import type { DriverSession } from './session.js';
@@ -16,8 +16,9 @@ export interface BatchRunOptions extends Pick<RunOptions, 'source' | 'recordActi
 
 export function runBatches(options: BatchRunOptions): Observable<StepReport> {
   const { runtime, mode } = options;
-  const { cut, microBatchCount } = runtime.plan;
-  const batches = new Lookahead(options.source);
+  const { cut, microBatchCount, scalarLosses } = runtime.plan;
+  const evened = microBatchCount > 1 ? scalarLosses : [];
+  const batches = new Lookahead(options.source, batch => evenWeights(batch, evened));
   const geometry = (batch: MiniBatch) => geometryOf(mode, batch, batch.rows.length, microBatchCount);
   let outgrown: DriverSession | undefined;
 
@@ -36,17 +37,19 @@ export function runBatches(options: BatchRunOptions): Observable<StepReport> {
 class Lookahead {
   readonly #source: RunOptions['source'];
   #next: MiniBatch | undefined;
+  readonly #prepare: (batch: MiniBatch) => MiniBatch;
   #isExhausted = false;
 
-  constructor(source: RunOptions['source']) {
+  constructor(source: RunOptions['source'], prepare: (batch: MiniBatch) => MiniBatch) {
     this.#source = source;
+    this.#prepare = prepare;
   }
 
   async peek(): Promise<MiniBatch | undefined> {
     if (this.#next !== undefined || this.#isExhausted) return this.#next;
     const result = await this.#source.next();
     if (result.done === true) this.#isExhausted = true;
-    else this.#next = result.value;
+    else this.#next = this.#prepare(result.value);
     return this.#next;
   }
 

@@ -136,7 +136,7 @@ export class Runtime {
 
   async #rebuild(identity: CompiledIdentity): Promise<void> {
     assertCompiled(this.#parts.graph.model);
-    const { mixing } = probeCoupling(this.#parts.graph);
+    const { mixing, scalarLosses } = probeCoupling(this.#parts.graph);
     if (mixing !== undefined && this.#plan.microBatchCount > 1) {
       throw new ModelError(
         `The model was compiled again, and now ${mixing} ties the samples of a mini-batch together, which this trainer cuts ` +
@@ -146,7 +146,7 @@ export class Runtime {
     this.#compile = compileSpecOf(this.#parts);
     this.#compiledAs = undefined;
     // Edges carry gradients only where something above them can be trained, which compiling may have changed.
-    this.#plan = { ...this.#plan, cut: cutModel(this.#parts.graph, this.#plan.cut.cuts) };
+    this.#plan = { ...this.#plan, cut: cutModel(this.#parts.graph, this.#plan.cut.cuts), scalarLosses };
     this.#specs = describeStages(this.#plan.cut);
     this.#sync = this.#newSync();
     await this.#build();
