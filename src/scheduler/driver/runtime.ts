@@ -96,10 +96,6 @@ export class Runtime {
     return this.#pool;
   }
 
-  get specs(): readonly StageSpec[] {
-    return this.#specs;
-  }
-
   get compile(): CompileSpec {
     return this.#compile;
   }
