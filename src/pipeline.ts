@@ -68,13 +68,21 @@ export async function pipeline(model: tf.LayersModel, options?: PipelineOptions)
     ...backend.warnings.map(message => ({ code: 'BACKEND', message })),
     ...runtime.plan.warnings,
   ];
-  return new PipelinedModel(
+  return PipelinedModel.over({
     model,
     runtime,
-    describePlan(runtime.plan, backend, runtime.pool.infos[0]!.backendVersion),
+    plan: describePlan(runtime.plan, backend, runtime.pool.infos[0]!.backendVersion),
     seed,
     warnings,
-  );
+  });
+}
+
+interface TrainerParts {
+  readonly model: tf.LayersModel;
+  readonly runtime: Runtime;
+  readonly plan: Plan;
+  readonly seed: number;
+  readonly warnings: readonly { readonly code: string; readonly message: string }[];
 }
 
 /** A model that trains, evaluates and predicts as a pipeline. Made by `pipeline()`. */
@@ -87,18 +95,11 @@ export class PipelinedModel implements AsyncDisposable {
   readonly #seed: number;
   readonly #events$ = new Subject<TrainerEvent>();
   /** Told again to whoever subscribes later, since they were known before anybody could. */
-  readonly #warnings: readonly { readonly code: string; readonly message: string }[];
+  readonly #warnings: TrainerParts['warnings'];
   readonly #steps = { count: 0 };
   readonly #gate: CallGate;
 
-  /** @internal Use `pipeline()`. */
-  constructor(
-    model: tf.LayersModel,
-    runtime: Runtime,
-    plan: Plan,
-    seed: number,
-    warnings: readonly { readonly code: string; readonly message: string }[],
-  ) {
+  private constructor({ model, runtime, plan, seed, warnings }: TrainerParts) {
     this.model = model;
     this.plan = plan;
     this.#runtime = runtime;
@@ -108,6 +109,11 @@ export class PipelinedModel implements AsyncDisposable {
       onFailure: error => this.#events$.next({ kind: 'failure', error }),
       recover: () => runtime.recover(),
     });
+  }
+
+  /** @internal Use `pipeline()`. */
+  static over(parts: TrainerParts): PipelinedModel {
+    return new PipelinedModel(parts);
   }
 
   /** Typed events in the order in which they happen; a subscriber first gets the warnings that planning gave. */

@@ -71,5 +71,8 @@ describe('a trainer', () => {
   it('is made by pipeline() alone', () => {
     // @ts-expect-error: what the constructor takes is no part of the public face
     new PipelinedModel(model);
+    // @ts-expect-error: nor without anything
+    new PipelinedModel();
+    expectTypeOf<keyof typeof PipelinedModel>().toEqualTypeOf<'prototype'>();
   });
 });

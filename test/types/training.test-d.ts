@@ -59,6 +59,10 @@ describe('fit', () => {
       { callbacks: [earlyStopping, tensorBoard('logs')] },
     ];
     expectTypeOf(args).toExtend<readonly FitArgs[]>();
+    // @ts-expect-error: no hook has this name
+    trainer.fit(tensor, tensor, { callbacks: { onEpocEnd: () => {} } });
+    // @ts-expect-error: a trainer is no callback
+    trainer.fit(tensor, tensor, { callbacks: trainer });
     // @ts-expect-error: a name is no callback
     trainer.fit(tensor, tensor, { callbacks: 'earlyStopping' });
   });

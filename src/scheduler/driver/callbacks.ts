@@ -22,13 +22,8 @@ export interface Callback {
   onBatchEnd(batch: number, logs?: Logs): Promise<void>;
 }
 
-/** What `fit` takes as callbacks. */
-export type UserCallbacks =
-  | tf.CustomCallbackArgs
-  | tf.CustomCallbackArgs[]
-  | readonly object[]
-  | object
-  | undefined;
+/** What `fit` takes as callbacks. A `tf.Callback` has the hooks of `CustomCallbackArgs`, so its type is not named. */
+export type UserCallbacks = tf.CustomCallbackArgs | readonly tf.CustomCallbackArgs[] | undefined;
 
 /** Turns configurations into callbacks, as `fit` does. */
 export function standardizeCallbacks(
