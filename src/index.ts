@@ -5,7 +5,6 @@
  */
 import './io/register.js';
 
-export { registerWasmTrainingKernels } from './backends/wasm/kernels/index.js';
 export {
   BackendError,
   ConfigurationError,

@@ -75,9 +75,8 @@ async function loadEngine(backend) {
   if (backend === 'tensorflow') await import('@tensorflow/tfjs-node');
   if (backend === 'wasm') {
     await import('@tensorflow/tfjs-backend-wasm');
-    // tfjs's own kernels cannot train convolutions on wasm, so plain fit gets those of Millrace.
-    const { registerWasmTrainingKernels } = await import('millrace');
-    registerWasmTrainingKernels();
+    // tfjs's own kernels cannot train convolutions on wasm, so plain fit gets those that Millrace registers.
+    await import('millrace');
   }
   await tf.setBackend(backend);
   await tf.ready();

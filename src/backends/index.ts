@@ -7,6 +7,7 @@ import { loadCpuBackend } from './cpu/index.js';
 import { registerDilatedGradients } from './gradients/dilated-convolution.js';
 import { loadTensorflowBackend, prepareAddon } from './tensorflow/index.js';
 import { loadWasmBackend } from './wasm/index.js';
+import { registerWasmTrainingKernels } from './wasm/kernels/index.js';
 
 export type { Backend, FusedBackend } from './backend.js';
 export type {
@@ -16,8 +17,9 @@ export type {
 } from './fused-operations.js';
 export type { InPlaceOptimizer, InPlaceOptimizerFactory } from './in-place-optimizer.js';
 
-// At import: main thread and workers both come through here, and a gradient belongs to no backend.
+// At import: main thread and workers both come through here, a gradient belongs to no backend, and plain models profit.
 registerDilatedGradients();
+registerWasmTrainingKernels();
 
 const LOADERS: Readonly<Record<BackendName, BackendLoader>> = {
   tensorflow: loadTensorflowBackend,

@@ -27,7 +27,6 @@ const VALUES = [
   'fileSystem',
   'formatPlan',
   'pipeline',
-  'registerWasmTrainingKernels',
   'showProgress',
   'tensorBoard',
 ];

@@ -56,13 +56,21 @@ const REPLACEMENTS: Readonly<Record<string, Replacement>> = {
 };
 
 /**
- * Registers the kernels for backend `wasm`, in this thread, before or after the backend starts. A second call does
- * nothing; a kernel that someone else has added in the meantime is kept. Returns the names registered by this call.
+ * Registers the kernels for backend `wasm` in this thread, before or after `@tensorflow/tfjs-backend-wasm` is imported
+ * and before or after the backend starts. A second call does nothing; a kernel that someone else has added in the meantime
+ * is kept. Returns the names registered by this call.
  *
- * Needs `@tensorflow/tfjs-backend-wasm` to be imported before: without its kernels there is nothing to replace.
+ * As long as that package is not there, there is nothing to replace, and importing it would make wasm the default of a
+ * program that has not asked for it. But a kernel may be registered for a backend that does not exist yet, and tfjs calls
+ * every kernel's `setupFunc` when its backend starts: those that are added wait there to make the replacements.
  */
 export function registerWasmTrainingKernels(): string[] {
-  const added = Object.entries(MISSING).filter(([name, kernel]) => registerMissing(name, kernel));
-  const replaced = Object.entries(REPLACEMENTS).filter(([name, kernel]) => registerReplacement(name, kernel));
-  return [...added, ...replaced].map(([name]) => name);
+  const added = Object.entries(MISSING).filter(([name, kernel]) => registerMissing(name, kernel, replaceAll));
+  return [...added.map(([name]) => name), ...replaceAll()];
+}
+
+function replaceAll(): string[] {
+  return Object.entries(REPLACEMENTS)
+    .filter(([name, kernel]) => registerReplacement(name, kernel))
+    .map(([name]) => name);
 }

@@ -24,10 +24,14 @@ function kernelFunction(kernel: Kernel): tf.KernelFunc {
 /** The functions registered by this module, so that a second call replaces nothing twice. */
 const ours = new WeakSet<tf.KernelFunc>();
 
-/** Registers `kernel` unless the backend has one of that name. Returns whether it did. */
-export function registerMissing(kernelName: string, kernel: Kernel): boolean {
+/**
+ * Registers `kernel` unless the backend has one of that name. Returns whether it did.
+ *
+ * @param setupFunc called by tfjs whenever the backend becomes the current one
+ */
+export function registerMissing(kernelName: string, kernel: Kernel, setupFunc: () => void): boolean {
   if (registered(kernelName) !== undefined) return false;
-  tf.registerKernel({ kernelName, backendName: 'wasm', kernelFunc: kernelFunction(kernel) });
+  tf.registerKernel({ kernelName, backendName: 'wasm', kernelFunc: kernelFunction(kernel), setupFunc });
   return true;
 }
 
