@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { Observable, Subject } from 'rxjs';
 import { withBackend } from './backends/index.js';
 import { CallGate } from './call-gate.js';
-import { StateError } from './errors.js';
+import { StageError, StateError } from './errors.js';
 import { assertCompiled, functionLocator, readGraph } from './model/index.js';
 import { type PipelineOptions, parseOptions } from './options.js';
 import { describePlan, type Plan } from './plan.js';
@@ -97,6 +97,7 @@ export class PipelinedModel implements AsyncDisposable {
   /** Told again to whoever subscribes later, since they were known before anybody could. */
   readonly #warnings: TrainerParts['warnings'];
   readonly #steps = { count: 0 };
+  readonly #fits = { count: 0 };
   readonly #gate: CallGate;
 
   private constructor({ model, runtime, plan, seed, warnings }: TrainerParts) {
@@ -312,6 +313,10 @@ export class PipelinedModel implements AsyncDisposable {
     try {
       await this.#runtime.prepare();
       return await task(this.#context(stop, progress && shown$));
+    } catch (error) {
+      // What a stage threw is told as a failure.
+      if (!(error instanceof StageError)) this.#events$.next({ kind: 'aborted', error });
+      throw error;
     } finally {
       progress?.unsubscribe();
       setTraining(this.model, false);
@@ -332,6 +337,7 @@ export class PipelinedModel implements AsyncDisposable {
       model: this.model,
       runtime: this.#runtime,
       seed: this.#seed,
+      fits: this.#fits,
       emit,
       warn,
       isObserved: () => this.#events$.observed,

@@ -73,6 +73,7 @@ class ProgressDisplay {
         this.#endEpoch(event.logs);
         break;
       case 'train-end':
+      case 'aborted':
       case 'failure':
         // The failure itself is thrown by `fit`; saying it here as well would say it twice.
         this.breakOff();

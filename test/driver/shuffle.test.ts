@@ -44,6 +44,14 @@ describe('the order of an epoch', () => {
     expect(orders.size).toBe(someSeeds.length * 60);
   });
 
+  it('is another one for every fit of a trainer', () => {
+    const orders = new Set<string>();
+    for (let fit = 0; fit < 100; fit++) {
+      for (let epoch = 0; epoch < 20; epoch++) orders.add(epochOrder(MANY, true, 7, epoch, fit).join());
+    }
+    expect(orders.size).toBe(2_000);
+  });
+
   it('puts each sample at each position equally often', () => {
     const count = 16;
     const runs = 20_000;

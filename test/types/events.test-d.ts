@@ -12,7 +12,15 @@ describe('an event', () => {
   });
 
   it('is one of these kinds', () => {
-    type Known = 'warning' | 'train-begin' | 'epoch-begin' | 'step' | 'epoch-end' | 'train-end' | 'failure';
+    type Known =
+      | 'warning'
+      | 'train-begin'
+      | 'epoch-begin'
+      | 'step'
+      | 'epoch-end'
+      | 'train-end'
+      | 'aborted'
+      | 'failure';
     expectTypeOf<Known>().toExtend<Kind>();
   });
 

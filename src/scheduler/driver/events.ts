@@ -57,4 +57,6 @@ export type TrainerEvent =
     }
   | { readonly kind: 'epoch-end'; readonly epoch: number; readonly logs: Readonly<Record<string, number>> }
   | { readonly kind: 'train-end'; readonly stopped: boolean }
+  /** Training ended early by an abort, by something that a callback or a dataset threw, or by a refusal. */
+  | { readonly kind: 'aborted'; readonly error: unknown }
   | { readonly kind: 'failure'; readonly error: StageError };

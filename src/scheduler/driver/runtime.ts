@@ -23,6 +23,7 @@ import { forwardOnly } from '../plan/index.js';
 import { sumsLayoutOf } from './logs.js';
 import { checkPlan, countStages, type ModelPlan, planModel } from './plan-model.js';
 import { DriverSession, type SessionGeometry } from './session.js';
+import { StateWatch } from './state-watch.js';
 import { WeightSync } from './weights.js';
 import { WorkerPool } from './worker-pool.js';
 
@@ -55,6 +56,7 @@ export class Runtime {
   #sync: WeightSync;
   /** Inputs and outputs that the graph was read from. */
   readonly #ends: readonly tf.SymbolicTensor[];
+  #states: StateWatch | undefined;
   /** The first one was used longest ago. */
   readonly #sessions = new Set<DriverSession>();
 
@@ -81,6 +83,7 @@ export class Runtime {
     try {
       const runtime = new Runtime(parts, await planModel({ ...request, optimizer }, pool), pool);
       await runtime.#build();
+      runtime.#states = new StateWatch(graph.layers.map(({ layer }) => layer));
       return runtime;
     } catch (error) {
       await pool.close();
@@ -113,6 +116,7 @@ export class Runtime {
     } else if (this.#sync.isStale || (await this.#sync.isOptimizerStale())) {
       await this.#sync.push();
     }
+    await this.#passOnResets();
   }
 
   #assertSameLayers(): void {
@@ -225,6 +229,7 @@ export class Runtime {
   /** Hands out weights that a callback has set. The model must have had the workers' weights when it was called. */
   async pushChangedWeights(): Promise<void> {
     if (this.#sync.isStale) await this.#sync.pushWeights();
+    await this.#passOnResets();
   }
 
   /** The same with the optimizer's state, which the model must have had as well. */
@@ -252,6 +257,11 @@ export class Runtime {
     await Promise.allSettled(sessions.map(session => session.close()));
   }
 
+  /** `model.resetStates()` reaches the wrapped model's layers; the states are in the workers. */
+  async #passOnResets(): Promise<void> {
+    if (this.#states?.take() === true) await this.resetStates();
+  }
+
   async resetStates(): Promise<void> {
     await this.#pool.all(worker => worker.resetStates());
   }
@@ -264,6 +274,7 @@ export class Runtime {
   /** Ends the workers, also those that are only being started in the place of others. */
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#states?.end();
     await this.#replacing?.catch(() => {});
     await this.#pool.close();
   }

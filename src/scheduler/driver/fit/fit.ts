@@ -34,6 +34,7 @@ export async function fitTensors(
     batchSize,
     shuffle: args.shuffle ?? true,
     seed: context.seed,
+    fit: context.fits.count++,
     initialEpoch: options.initialEpoch,
     stepsPerEpoch: args.stepsPerEpoch ?? undefined,
   });

@@ -32,6 +32,8 @@ export interface FitContext {
   readonly model: tf.LayersModel;
   readonly runtime: Runtime;
   readonly seed: number;
+  /** Counts the trainer's fits. */
+  readonly fits: { count: number };
   readonly emit: (event: TrainerEvent) => void;
   readonly warn: Warn;
   /** Whether anybody listens to the events: if not, the actions of a step are not listed. */

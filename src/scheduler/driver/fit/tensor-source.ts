@@ -10,6 +10,8 @@ export interface TensorSourceOptions {
   readonly batchSize: number;
   readonly shuffle: boolean;
   readonly seed: number;
+  /** Fits of this trainer before this one. */
+  readonly fit: number;
   readonly initialEpoch: number;
   /** Ends an epoch after so many mini-batches. */
   readonly stepsPerEpoch: number | undefined;
@@ -45,8 +47,8 @@ export class TensorSource implements TrainingSource {
   }
 
   async *epoch(epoch: number): AsyncGenerator<MiniBatch, boolean, undefined> {
-    const { data, batchSize, shuffle, seed } = this.#options;
-    const order = epochOrder(data.sampleCount, shuffle, seed, epoch);
+    const { data, batchSize, shuffle, seed, fit } = this.#options;
+    const order = epochOrder(data.sampleCount, shuffle, seed, epoch, fit);
     for (let batch = 0; batch < this.stepsPerEpoch; batch++) {
       yield { ...data, rows: order.subarray(batch * batchSize, (batch + 1) * batchSize) };
     }
