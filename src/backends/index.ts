@@ -5,6 +5,7 @@ import { BACKEND_VARIABLE, forcedBackend } from '../setup/index.js';
 import type { Backend, BackendLoader } from './backend.js';
 import { loadCpuBackend } from './cpu/index.js';
 import { registerDilatedGradients } from './gradients/dilated-convolution.js';
+import { registerMissingGradients } from './gradients/missing-gradients.js';
 import { loadTensorflowBackend, prepareAddon } from './tensorflow/index.js';
 import { loadWasmBackend } from './wasm/index.js';
 import { registerWasmTrainingKernels } from './wasm/kernels/index.js';
@@ -19,6 +20,7 @@ export type { InPlaceOptimizer, InPlaceOptimizerFactory } from './in-place-optim
 
 // At import: main thread and workers both come through here, a gradient belongs to no backend, and plain models profit.
 registerDilatedGradients();
+registerMissingGradients();
 registerWasmTrainingKernels();
 
 const LOADERS: Readonly<Record<BackendName, BackendLoader>> = {

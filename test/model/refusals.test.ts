@@ -4,6 +4,7 @@ import { ModelError } from 'millrace';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   assertCompiled,
+  assertGradientsReachWeights,
   compileSpec,
   cutModel,
   describeStages,
@@ -80,6 +81,60 @@ describe('refused', () => {
     });
     model.compile({ optimizer: 'sgd', loss: 'meanSquaredError' });
     expectModelError(() => describeStages(cutModel(readGraph(model), [])), /'twofold'.*registerClass/);
+  });
+});
+
+describe('a weight that no gradient can reach', () => {
+  beforeAll(() => useBackend('cpu'));
+
+  const { layers } = tf;
+  const below = (): tf.layers.Layer => layers.dense({ inputShape: [3], units: 4, name: 'below' });
+  const lookUp = (): tf.layers.Layer => layers.embedding({ inputDim: 5, outputDim: 2, name: 'table' });
+  const check = (list: tf.layers.Layer[]): void => {
+    const model = tf.sequential({ layers: list });
+    model.compile({ optimizer: 'sgd', loss: 'meanSquaredError' });
+    assertGradientsReachWeights(readGraph(model));
+  };
+
+  it.each([
+    ['an embedding', () => [below(), lookUp()]],
+    ['a layer between', () => [below(), layers.reLU(), lookUp()]],
+    [
+      'a category encoding',
+      () => [below(), layers.categoryEncoding({ numTokens: 5, outputMode: 'multiHot', name: 'table' })],
+    ],
+    [
+      'a wrapper',
+      () => [
+        below(),
+        layers.reshape({ targetShape: [2, 2] }),
+        layers.timeDistributed({ layer: lookUp(), name: 'table' }),
+      ],
+    ],
+    [
+      'a nested model',
+      () => [
+        below(),
+        tf.sequential({
+          layers: [layers.embedding({ inputShape: [4], inputDim: 5, outputDim: 2, name: 'table' })],
+        }),
+      ],
+    ],
+  ])('is refused by its name and that of the layer in the way: %s', (_, list) => {
+    expectModelError(() => check(list()), /'table'.*has no gradient.*layer 'below'/);
+  });
+
+  it('may be frozen, or stand beside or above', () => {
+    const frozen = below();
+    frozen.trainable = false;
+    check([frozen, lookUp()]);
+    check([layers.embedding({ inputShape: [3], inputDim: 5, outputDim: 2 }), layers.dense({ units: 2 })]);
+    const tokens = tf.input({ shape: [3] });
+    const sides = [layers.flatten().apply(lookUp().apply(tokens)), layers.dense({ units: 6 }).apply(tokens)];
+    const output = layers.add().apply(sides as tf.SymbolicTensor[]) as tf.SymbolicTensor;
+    const model = tf.model({ inputs: tokens, outputs: output });
+    model.compile({ optimizer: 'sgd', loss: 'meanSquaredError' });
+    assertGradientsReachWeights(readGraph(model));
   });
 });
 

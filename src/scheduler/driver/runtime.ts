@@ -7,6 +7,7 @@ import type * as tf from '@tensorflow/tfjs';
 import { ModelError } from '../../errors.js';
 import {
   assertCompiled,
+  assertGradientsReachWeights,
   compileSpec,
   cutModel,
   describeStages,
@@ -75,6 +76,7 @@ export class Runtime {
   static async start(parts: RuntimeParts): Promise<Runtime> {
     const { graph, options } = parts;
     assertCompiled(graph.model);
+    assertGradientsReachWeights(graph);
     const { optimizer } = compileSpecOf(parts);
     const { stageCount, workerCount } = countStages(graph, options, availableParallelism());
     const request = { graph, options, stageCount, coupling: probeCoupling(graph) };
@@ -136,6 +138,7 @@ export class Runtime {
 
   async #rebuild(identity: CompiledIdentity): Promise<void> {
     assertCompiled(this.#parts.graph.model);
+    assertGradientsReachWeights(this.#parts.graph);
     const { mixing, scalarLosses } = probeCoupling(this.#parts.graph);
     if (mixing !== undefined && this.#plan.microBatchCount > 1) {
       throw new ModelError(

@@ -59,7 +59,7 @@ const core: LayerCase[] = [
   one('Reshape', FLAT, () => L.reshape({ targetShape: [3, 2] })),
   one('Permute', IMAGE, () => L.permute({ dims: [3, 1, 2] })),
   one('RepeatVector', FLAT, () => L.repeatVector({ n: 3 })),
-  one('Masking', SEQUENCE, () => L.masking({ maskValue: 0 }), { isFirst: true }),
+  one('Masking', SEQUENCE, () => L.masking({ maskValue: 0 })),
   one('Rescaling', FLAT, () => L.rescaling({ scale: 2, offset: 1 })),
   one('Embedding', [5], () => L.embedding({ inputDim: 7, outputDim: 4 }), {
     integersBelow: 7,
@@ -77,7 +77,7 @@ const activations: LayerCase[] = [
   one('LeakyReLU', FLAT, () => L.leakyReLU({ alpha: 0.2 })),
   one('PReLU', IMAGE, () => L.prelu({ sharedAxes: [1, 2] })),
   one('ELU', FLAT, () => L.elu()),
-  one('ThresholdedReLU', FLAT, () => L.thresholdedReLU({ theta: 0.1 }), { isFirst: true }),
+  one('ThresholdedReLU', FLAT, () => L.thresholdedReLU({ theta: 0.1 })),
   one('Softmax', SEQUENCE, () => L.softmax({ axis: 2 })),
 ];
 
@@ -97,15 +97,7 @@ const convolutions: LayerCase[] = [
     L.conv2dTranspose({ filters: 4, kernelSize: 3, strides: 2, padding: 'same' }),
   ),
   one('Conv3D', VOLUME, () => L.conv3d({ filters: 3, kernelSize: 2, activation: 'relu' })),
-  // Its own filter has no gradient in tfjs either, so it cannot be trained at all.
-  one(
-    'Conv3DTranspose',
-    VOLUME,
-    () => L.conv3dTranspose({ filters: 3, kernelSize: 2, strides: 2, trainable: false }),
-    {
-      isFirst: true,
-    },
-  ),
+  one('Conv3DTranspose', VOLUME, () => L.conv3dTranspose({ filters: 3, kernelSize: 2, strides: 2 })),
   one('DepthwiseConv2D', IMAGE, () =>
     L.depthwiseConv2d({ kernelSize: 3, depthMultiplier: 2, padding: 'same' }),
   ),
@@ -200,24 +192,27 @@ export const LAYER_CASES: readonly LayerCase[] = [
   ...merging,
 ];
 
-/**
- * Registered classes that are no layers to train: containers; cells, which only run inside of `RNN`; and preprocessing
- * layers that tfjs 4.22 cannot run inside a model on any backend (they overwrite the declared shape of their input, take the
- * list of inputs for a tensor, or leave a size open).
- */
-export const CLASSES_WITHOUT_CASE: ReadonlySet<string> = new Set([
-  'InputLayer',
-  'Model',
-  'Functional',
-  'Sequential',
-  'SimpleRNNCell',
-  'GRUCell',
-  'LSTMCell',
-  'ConvLSTM2DCell',
-  'CenterCrop',
-  'Resizing',
-  'RandomWidth',
+/** Registered classes that are no layers to train by themselves. */
+export const CONTAINERS_AND_CELLS: ReadonlySet<string> = new Set([
+  ...['InputLayer', 'Model', 'Functional', 'Sequential'],
+  ...['SimpleRNNCell', 'GRUCell', 'LSTMCell', 'ConvLSTM2DCell'],
 ]);
+
+/** Preprocessing layers that tfjs 4.22 cannot run inside of a model, on any backend. */
+export const UNTRAINABLE_CASES: readonly (LayerCase & { readonly reason: string })[] = [
+  {
+    ...one('CenterCrop', IMAGE, () => L.centerCrop({ height: 4, width: 4 }), { isFirst: true }),
+    reason: 'takes its list of inputs for a tensor',
+  },
+  {
+    ...one('Resizing', IMAGE, () => L.resizing({ height: 4, width: 4 }), { isFirst: true }),
+    reason: 'takes its list of inputs for a tensor',
+  },
+  {
+    ...one('RandomWidth', IMAGE, () => L.randomWidth({ factor: 0.5, seed: 1 }), { isFirst: true }),
+    reason: 'leaves the width of its output open',
+  },
+];
 
 /** inputs → [branches with weights →] layer under test → dense → loss. */
 export function buildModel({ inputShape, layer, merges, isFirst }: LayerCase): tf.LayersModel {
