@@ -6,7 +6,7 @@ import type { Backend, BackendLoader } from './backend.js';
 import { loadCpuBackend } from './cpu/index.js';
 import { registerDilatedGradients } from './gradients/dilated-convolution.js';
 import { registerMissingGradients } from './gradients/missing-gradients.js';
-import { loadTensorflowBackend, prepareAddon } from './tensorflow/index.js';
+import { loadTensorflowBackend, prepareAddon, registerDenseBincount } from './tensorflow/index.js';
 import { loadWasmBackend } from './wasm/index.js';
 import { registerWasmTrainingKernels } from './wasm/kernels/index.js';
 
@@ -21,6 +21,7 @@ export type { InPlaceOptimizer, InPlaceOptimizerFactory } from './in-place-optim
 // At import: main thread and workers both come through here, a gradient belongs to no backend, and plain models profit.
 registerDilatedGradients();
 registerMissingGradients();
+registerDenseBincount();
 registerWasmTrainingKernels();
 
 const LOADERS: Readonly<Record<BackendName, BackendLoader>> = {

@@ -37,6 +37,7 @@ export const ATTRIBUTE_NAMES = [
   'begin_mask',
   'beta',
   'bias',
+  'binary_output',
   'block_size',
   'cell_clip',
   'channels',

@@ -13,6 +13,7 @@ import { resourceOptimizer } from './optimizers/index.js';
 import { type NodeBackend, rawOps } from './raw-ops.js';
 
 export { type PreparedAddon, prepareAddon } from './addon.js';
+export { registerDenseBincount } from './dense-bincount.js';
 
 export async function loadTensorflowBackend(): Promise<Backend> {
   provideRemovedNodeUtilities();
