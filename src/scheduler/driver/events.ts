@@ -18,6 +18,7 @@ export interface WarningEvent extends WarningPlace {
   readonly message: string;
 }
 
+/** Where a warning belongs, as far as that is known. */
 export interface WarningPlace {
   readonly epoch?: number;
   /** Index of the mini-batch in its epoch. */
