@@ -128,7 +128,7 @@ module.exports = {
       ['^src/tfjs/', '^src/setup/'],
       'backends know tensors, not stages; the set-up tells them how native TensorFlow was obtained',
     ),
-    room('tfjs-arrows', 'tfjs', [], 'the one file that touches tfjs internals stands below all rooms'),
+    room('tfjs-arrows', 'tfjs', [], 'the one room that touches tfjs internals stands below all rooms'),
     room('model-arrows', 'model', ['^src/tfjs/'], 'model knows tfjs layers and protocol'),
     room('plan-arrows', 'scheduler/plan', ['^src/model/'], 'planning is pure'),
     {

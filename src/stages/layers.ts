@@ -4,6 +4,7 @@ import { ModelError } from '../errors.js';
 import { canonicalWeights } from '../model/weights.js';
 import type { LayerSpec, NodeSpec, StageSpec, WeightRef } from '../protocol/stage-spec.js';
 import type { WeightBuffers } from '../protocol/worker-api.js';
+import { assignBytes, bytesOf } from '../tfjs/bytes.js';
 import {
   batchNormParts,
   buildLayer,
@@ -20,7 +21,6 @@ import {
   variableOf,
 } from '../tfjs/internals.js';
 import { LayerFailure } from './engine.js';
-import { typedArrayOf } from './tensors.js';
 
 /** One tensor of the graph with the mask that travels beside it. */
 export interface Value {
@@ -107,17 +107,11 @@ export class StageLayers {
   }
 
   read(): ArrayBuffer[] {
-    return this.#allVariables().map(variable => {
-      const data = variable.dataSync();
-      return data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength) as ArrayBuffer;
-    });
+    return this.#allVariables().map(bytesOf);
   }
 
   write(buffers: WeightBuffers): void {
-    for (const [index, variable] of this.#allVariables().entries()) {
-      const data = typedArrayOf(variable.dtype, buffers[index]!);
-      tf.tidy(() => variable.assign(tf.tensor(data, variable.shape, variable.dtype as 'float32')));
-    }
+    for (const [index, variable] of this.#allVariables().entries()) assignBytes(variable, buffers[index]!);
   }
 
   resetStates(): void {

@@ -6,6 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { InPlaceOptimizer, InPlaceOptimizerFactory } from '../backends/index.js';
 import type { CompileSpec } from '../protocol/stage-spec.js';
 import type { OptimizerState } from '../protocol/worker-api.js';
+import { bytesOf } from '../tfjs/bytes.js';
 import {
   disposeOptimizer,
   fromRegisteredConfig,
@@ -117,9 +118,4 @@ export class StageOptimizer {
     disposeOptimizer(this.#optimizer);
     this.#inPlace?.dispose();
   }
-}
-
-function bytesOf(tensor: tf.Tensor): ArrayBuffer {
-  const data = tensor.dataSync();
-  return data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength) as ArrayBuffer;
 }

@@ -1,13 +1,7 @@
-/** Between raw bytes and tfjs's typed arrays. */
+/** What may cross between stages. */
 import type * as tf from '@tensorflow/tfjs';
 import { ModelError } from '../errors.js';
-import type { ElementType, TensorData } from '../protocol/tensor.js';
-
-/** A view of `buffer` as tfjs keeps elements of `dtype`. */
-export function typedArrayOf(dtype: tf.DataType, buffer: ArrayBuffer): TensorData {
-  if (dtype === 'float32') return new Float32Array(buffer);
-  return dtype === 'int32' ? new Int32Array(buffer) : new Uint8Array(buffer);
-}
+import type { ElementType } from '../protocol/tensor.js';
 
 /** The element type of a tensor that is to cross threads. */
 export function elementTypeOf(tensor: tf.Tensor): ElementType {

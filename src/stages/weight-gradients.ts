@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
-import { optimizerEntries, type StageSpec } from '../protocol/stage-spec.js';
+import { type OptimizerEntry, optimizerEntries, type StageSpec } from '../protocol/stage-spec.js';
 import type { StageLayers } from './layers.js';
 import { slotFreeCopy } from './slot-free-copy.js';
 
@@ -16,6 +16,7 @@ export class WeightGradients {
   readonly #spec: StageSpec;
   readonly #backend: Backend;
   readonly #indexOfOwned: ReadonlyMap<number, number>;
+  readonly #entries: readonly OptimizerEntry[];
   /** By position in `variables`. */
   #sums: (tf.Tensor | undefined)[];
   /** Sums whose memory is theirs alone: a lone gradient may share it with another one, or with a weight. */
@@ -28,6 +29,7 @@ export class WeightGradients {
     this.variables = refs.map(ref => layers.variable(ref));
     this.#isFrozen = refs.map(({ frozen }) => frozen);
     this.#indexOfOwned = new Map(spec.trainable.map(({ order }, index) => [order, index]));
+    this.#entries = optimizerEntries(spec);
     this.#sums = this.variables.map(() => undefined);
   }
 
@@ -38,7 +40,7 @@ export class WeightGradients {
 
   /** The same, once for each entry of the optimizer's list. */
   get ofEntries(): readonly (tf.Tensor | undefined)[] {
-    return optimizerEntries(this.#spec).map(({ weight }) => this.#sums[weight]);
+    return this.#entries.map(({ weight }) => this.#sums[weight]);
   }
 
   /**

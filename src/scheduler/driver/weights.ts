@@ -9,6 +9,7 @@ import type { CutModel, ModelGraph } from '../../model/index.js';
 import { canonicalWeights, optimizedWeights } from '../../model/index.js';
 import { optimizerEntries, type StageSpec } from '../../protocol/stage-spec.js';
 import type { OptimizerState } from '../../protocol/worker-api.js';
+import { assignBytes, bytesOf } from '../../tfjs/bytes.js';
 import { compiled, hasReadableSlots, setIterations, variableOf } from '../../tfjs/internals.js';
 import type { WorkerCalls } from './worker-pool.js';
 
@@ -162,21 +163,6 @@ function dataIds(graph: ModelGraph): object[] {
   return graph.layers.flatMap(({ layer }) =>
     canonicalWeights(layer).map(weight => variableOf(weight).dataId),
   );
-}
-
-function bytesOf(tensor: tf.Tensor): ArrayBuffer {
-  const data = tensor.dataSync();
-  return data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength) as ArrayBuffer;
-}
-
-function assignBytes(variable: tf.Variable, buffer: ArrayBuffer): void {
-  const data =
-    variable.dtype === 'float32'
-      ? new Float32Array(buffer)
-      : variable.dtype === 'int32'
-        ? new Int32Array(buffer)
-        : new Uint8Array(buffer);
-  tf.tidy(() => variable.assign(tf.tensor(data, variable.shape, variable.dtype as 'float32')));
 }
 
 /** Slot tensors of an optimizer; `undefined` for one that does not let them be read (Adamax, some users'). */
