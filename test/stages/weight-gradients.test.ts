@@ -16,7 +16,12 @@ describeOnBackends('weight gradients', name => {
     await useBackend(name);
     backend = await loadBackend(name);
     variables.push(tf.variable(tf.zeros(SHAPE)), tf.variable(tf.zeros(SHAPE)));
-    const trainable = variables.map((_, weight) => ({ layer: 0, weight, order: weight }));
+    const trainable = variables.map((_, weight) => ({
+      layer: 0,
+      weight,
+      order: weight,
+      positions: [weight],
+    }));
     const spec = { stage: 0, trainable, copies: [], lent: [] } as unknown as StageSpec;
     const layers = { variable: ({ weight }: { weight: number }) => variables[weight]! } as StageLayers;
     gradients = new WeightGradients(spec, layers, backend);
