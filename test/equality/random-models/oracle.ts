@@ -9,7 +9,7 @@ import { splitRows } from '#internal/scheduler/driver/mini-batch.js';
 import { RandomContext, useCounterRandom } from '#internal/stages/random/index.js';
 import { compiled, regularizationLosses } from '#internal/tfjs/internals.js';
 import { buildModel, start } from './build.js';
-import { type CaseSpec, isBatchNormalized } from './spec.js';
+import { type CallSpec, type CaseSpec, isBatchNormalized } from './spec.js';
 
 export type Logs = Readonly<Record<string, readonly number[]>>;
 
@@ -24,11 +24,10 @@ export function makeOracle(job: CaseSpec, seed: number): Oracle {
   start(model, job);
   const random = new RandomContext(seed);
   for (const { layer, index } of readGraph(model).layers) useCounterRandom(layer, String(index), random);
-  const unmasked = job.model.calls.filter(({ masked }) => !masked);
-  for (const { name, make } of unmasked) {
-    const calledAgain = job.model.calls.some(({ make }) => 'again' in make && make.again === name);
-    if (!('again' in make) && !calledAgain) keepMaskOut(model.getLayer(name));
-  }
+  const layerOf = ({ name, make }: CallSpec): string => ('again' in make ? make.again : name);
+  const masked = new Set(job.model.calls.filter(call => call.masked).map(layerOf));
+  const layers = new Set(job.model.calls.map(layerOf));
+  for (const name of layers) if (!masked.has(name)) keepMaskOut(model.getLayer(name));
   return { model, random };
 }
 
