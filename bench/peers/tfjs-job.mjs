@@ -34,11 +34,11 @@ export function prepareModel(name, directory, optimizer) {
  * @param {string} directory
  * @param {string} as name of the files
  * @param {{ model: tf.LayersModel, batchSize: number }} prepared
- * @param {Fit} fit
+ * @param {Fit} train
  */
-export async function check(directory, as, { model, batchSize }, fit) {
+export async function check(directory, as, { model, batchSize }, train) {
   const { x, y } = loadSamples(directory, CHECK_STEPS);
-  await fit(x, y, { batchSize, epochs: 1, shuffle: false });
+  await train(x, y, { batchSize, epochs: 1, shuffle: false });
   tf.dispose([x, y]);
   writeTensors(directory, as, namedWeights(model));
 }
@@ -71,7 +71,9 @@ export class TimedFit {
     }
     const { x, y } = this.#samples;
     const start = performance.now();
-    await Promise.all(fits.map(fit => fit(x, y, { batchSize: this.#batchSize, epochs: 1, shuffle: false })));
+    await Promise.all(
+      fits.map(train => train(x, y, { batchSize: this.#batchSize, epochs: 1, shuffle: false })),
+    );
     return performance.now() - start;
   }
 }

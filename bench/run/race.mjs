@@ -247,6 +247,6 @@ function spread(values) {
   const median =
     sorted.length % 2 === 1
       ? /** @type {number} */ (sorted[middle])
-      : /** @type {number} */ ((sorted[middle - 1]) + /** @type {number} */ (sorted[middle])) / 2;
+      : /** @type {number} */ (sorted[middle - 1] + /** @type {number} */ (sorted[middle])) / 2;
   return { median, min: /** @type {number} */ (sorted[0]), max: /** @type {number} */ (sorted.at(-1)) };
 }
