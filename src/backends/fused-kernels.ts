@@ -37,6 +37,12 @@ export const FUSED_KERNELS: readonly FusedKernelRow[] = [
     separatesWeights: false,
   },
   {
+    kernel: 'MillraceLayerNorm',
+    backends: TENSORFLOW,
+    usedBy: ['LayerNormalization'],
+    separatesWeights: true,
+  },
+  {
     kernel: 'MillraceActivationOfOutput',
     backends: TENSORFLOW,
     usedBy: ['Activation', 'ReLU', 'Softmax'],

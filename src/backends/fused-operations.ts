@@ -73,6 +73,8 @@ export interface FusedOperations {
   ): tf.Tensor;
   /** `average` moved towards `value` by 1 − `momentum`; not on the tape. */
   movingAverage(average: tf.Tensor, value: tf.Tensor, momentum: number): tf.Tensor;
+  /** Normalises over the last axis of `x`, which has rank 2 or more. */
+  layerNorm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: number): tf.Tensor;
   /** The mean over all axes between the first and the last. */
   globalAverage(x: tf.Tensor): tf.Tensor;
   /** The maximum over axis 1 of [batch, steps, channels]. */

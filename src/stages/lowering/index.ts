@@ -10,6 +10,7 @@ import { batchNorm } from './batch-norm.js';
 import { convolution, depthwiseConvolution, separableConvolution } from './convolution.js';
 import { dense, embedding } from './dense.js';
 import type { CallArguments, Lowering } from './layer-call.js';
+import { layerNorm } from './layer-norm.js';
 import { globalAverage1d, globalAverage2d, globalMax1d } from './pooling.js';
 import { gru, lstm } from './recurrent.js';
 
@@ -32,6 +33,7 @@ const LOWERINGS: ReadonlyMap<string, { readonly lower: Lowering; readonly make: 
   ['LeakyReLU', { lower: leakyRelu, make: () => tf.layers.leakyReLU() }],
   ['Softmax', { lower: softmax, make: () => tf.layers.softmax() }],
   ['BatchNormalization', { lower: batchNorm, make: () => tf.layers.batchNormalization() }],
+  ['LayerNormalization', { lower: layerNorm, make: () => tf.layers.layerNormalization() }],
   ['GlobalAveragePooling1D', { lower: globalAverage1d, make: () => tf.layers.globalAveragePooling1d({}) }],
   ['GlobalAveragePooling2D', { lower: globalAverage2d, make: () => tf.layers.globalAveragePooling2d({}) }],
   ['GlobalMaxPooling1D', { lower: globalMax1d, make: () => tf.layers.globalMaxPooling1d({}) }],

@@ -126,6 +126,25 @@ describe.skipIf(!backends().includes('tensorflow'))('a lowered layer computes wh
     expect(await expectSameLayer({ make, shape: [1, 4] })).toContain('MillraceBatchNorm');
   });
 
+  it('layer norm over the last axis, and nothing else', async () => {
+    const cases = fc.record({
+      shape: fc.array(size(5), { minLength: 2, maxLength: 4 }),
+      epsilon: fc.constantFrom(1e-3, 1e-2),
+      seed,
+    });
+    await forAll(cases, async ({ shape, epsilon, seed }) => {
+      const make = () => layers.layerNormalization({ epsilon });
+      const wide = [...shape.slice(0, -1), shape.at(-1)! + 2];
+      expect(await expectSameLayer({ make, shape: wide, seed, tolerance: 1e-4 })).toEqual([
+        'MillraceLayerNorm',
+      ]);
+    });
+    for (const args of [{ axis: 1 }, { axis: [1, 2] }]) {
+      const make = () => layers.layerNormalization(args);
+      expect(await expectSameLayer({ make, shape: [3, 4, 5] })).toEqual([]);
+    }
+  });
+
   it('activations, also at 0 and at the ends of their ranges', async () => {
     const cases = fc.record({
       shape: fc.array(size(4), { minLength: 2, maxLength: 4 }),

@@ -6,6 +6,7 @@ import { convolution, depthwiseConvolution } from './convolution.js';
 import { dense } from './dense.js';
 import { embedding } from './embedding.js';
 import { gru } from './gru.js';
+import { layerNorm } from './layer-norm.js';
 import { categoricalCrossentropy } from './losses.js';
 import { lstm } from './lstm.js';
 import { globalAverage, globalMax } from './pooling.js';
@@ -19,6 +20,7 @@ export const fusedOperations: FusedOperations = {
   depthwiseConvolution,
   batchNorm,
   movingAverage,
+  layerNorm,
   globalAverage,
   globalMax,
   embedding,
