@@ -43,6 +43,12 @@ const CALLS: Record<string, Make> = {
       { kernel: uniform([3, 8], 2), recurrentKernel: uniform([2, 8], 3), bias: uniform([8], 4) },
       recurrent,
     ),
+  MillraceBlockLstm: ops =>
+    ops.lstm(
+      uniform([2, 4, 3], 1) as tf.Tensor3D,
+      { kernel: uniform([3, 8], 2), recurrentKernel: uniform([2, 8], 3), bias: uniform([8], 4) },
+      { ...recurrent, gate: 'sigmoid' },
+    ),
   MillraceGru: ops =>
     ops.gru(
       uniform([2, 4, 3], 1) as tf.Tensor3D,

@@ -209,7 +209,12 @@ describe.skipIf(!backends().includes('tensorflow'))('a lowered layer computes wh
   });
 
   describe.each(['lstm', 'gru'] as const)('%s', kind => {
-    const kernel = { lstm: 'MillraceLstm', gru: 'MillraceGru' }[kind];
+    const kernelOf = ({ activation, recurrentActivation }: Record<string, unknown>): string => {
+      if (kind === 'gru') return 'MillraceGru';
+      const isBlock = activation === 'tanh' && recurrentActivation === 'sigmoid';
+      return isBlock ? 'MillraceBlockLstm' : 'MillraceLstm';
+    };
+    const kernel = kernelOf({});
     const settings = {
       units: size(5),
       useBias: fc.boolean(),
@@ -228,7 +233,23 @@ describe.skipIf(!backends().includes('tensorflow'))('a lowered layer computes wh
       });
       await forAll(cases, async ({ shape, seed, ...args }) => {
         const make = () => layers[kind](args as tf.LSTMLayerArgs & tf.GRULayerArgs);
-        expect(await expectSameLayer({ make, shape, seed, tolerance: 5e-5 })).toEqual([kernel]);
+        expect(await expectSameLayer({ make, shape, seed, tolerance: 5e-5 })).toEqual([kernelOf(args)]);
+      });
+    });
+
+    it('with sigmoid gates and tanh, in both directions', async () => {
+      const cases = fc.record({
+        shape: fc.tuple(size(4), fc.integer({ min: 2, max: 6 }), size(4)),
+        units: settings.units,
+        useBias: fc.boolean(),
+        returnSequences: fc.boolean(),
+        goBackwards: fc.boolean(),
+        seed,
+      });
+      const gates = { activation: 'tanh', recurrentActivation: 'sigmoid' } as const;
+      await forAll(cases, async ({ shape, seed, ...args }) => {
+        const make = () => layers[kind]({ ...args, ...gates } as tf.LSTMLayerArgs & tf.GRULayerArgs);
+        expect(await expectSameLayer({ make, shape, seed, tolerance: 5e-5 })).toEqual([kernelOf(gates)]);
       });
     });
 

@@ -13,6 +13,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { RecurrentSettings, RecurrentWeights } from '../../fused-operations.js';
 import { rawOps } from '../raw-ops.js';
+import { blockLstm, isBlock } from './block-lstm.js';
 import { addBias, asMatrix, biasGradient, matMul } from './dense.js';
 import { register, sharing } from './kernel.js';
 import {
@@ -165,5 +166,5 @@ const run = register<RecurrentSettings>({
 });
 
 export function lstm(x: tf.Tensor3D, weights: RecurrentWeights, settings: RecurrentSettings): tf.Tensor {
-  return run({ x, ...weights }, settings);
+  return isBlock(settings) ? blockLstm(x, weights, settings) : run({ x, ...weights }, settings);
 }
