@@ -16,7 +16,7 @@ export interface PipelineOptions {
   /** Pieces that a mini-batch is cut into. Default `auto`. */
   readonly microBatches?: number | 'auto' | undefined;
   /** Order of work in each worker, by name, or a schedule of your own. Default `auto`. */
-  readonly schedule?: 'auto' | '1f1b' | 'gpipe' | Schedule | undefined;
+  readonly schedule?: 'auto' | '1f1b' | 'gpipe' | 'zero-bubble' | Schedule | undefined;
   /**
    * Where to cut: by measured time (`auto`), number of layers (`uniform`), number of weights (`parameters`), or by the names of
    * the layers that begin stages 1, 2, …. Default `auto`.

@@ -17,6 +17,7 @@ export type {
   RecurrentSettings,
 } from './fused-operations.js';
 export type { InPlaceOptimizer, InPlaceOptimizerFactory } from './in-place-optimizer.js';
+export { joinProducts, type SampleProduct, sampleProductOf } from './sample-product.js';
 
 // At import: main thread and workers both come through here, a gradient belongs to no backend, and plain models profit.
 registerDilatedGradients();

@@ -13,7 +13,7 @@ import type { EdgeValues, StageSpec } from '../protocol/stage-spec.js';
 import type { SumsLayout } from '../protocol/sums-layout.js';
 import { recordTape, withoutTape } from '../tfjs/internals.js';
 import type { SlotView } from '../transport/index.js';
-import { backwardInput } from './backward.js';
+import { backwardInput, DeferredWeightGradients } from './backward.js';
 import type { DeferredBatchNorm } from './deferred-batch-norm.js';
 import type { EngineMode, StageEngine, StepInfo } from './engine.js';
 import type { OutputFunctions } from './functions.js';
@@ -315,14 +315,15 @@ export class ModelStage implements StageEngine {
   }
 
   backwardWeight(microBatches: readonly number[]): void {
-    for (const microBatch of microBatches) {
-      const state = this.#stateOf(microBatch);
-      const largest = state.largestReceived;
-      for (const [index, gradient] of (state.deferred?.compute() ?? []).entries()) {
+    const states = microBatches.map(microBatch => this.#stateOf(microBatch));
+    const deferred = states.flatMap(state => state.deferred ?? []);
+    const largest = Math.max(0, ...states.map(state => state.largestReceived));
+    for (const gradients of DeferredWeightGradients.computeAll(deferred)) {
+      for (const [index, gradient] of gradients.entries()) {
         if (gradient !== undefined) this.#gradients.add(index, gradient, largest);
       }
-      this.#finish(state, microBatch);
     }
+    for (const [place, microBatch] of microBatches.entries()) this.#finish(states[place]!, microBatch);
   }
 
   emitExchange(pass: ExchangePass, peer: number, slot: SlotView): void {

@@ -8,7 +8,7 @@ import { expectSameInference, expectSameTraining, type TrainingRun, withPair } f
 const plans = fc.record({
   stages: fc.integer({ min: 1, max: 4 }),
   workers: fc.integer({ min: 1, max: 3 }),
-  schedule: fc.constantFrom('gpipe', '1f1b'),
+  schedule: fc.constantFrom('gpipe', '1f1b', 'zero-bubble'),
   microBatches: fc.integer({ min: 1, max: 8 }),
   recompute: fc.constantFrom('never', 'except-last', 'always'),
 });

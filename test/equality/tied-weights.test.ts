@@ -63,7 +63,7 @@ const nested: ModelKind = {
 const plans = fc.record({
   stages: fc.integer({ min: 1, max: 4 }),
   workers: fc.integer({ min: 1, max: 3 }),
-  schedule: fc.constantFrom('gpipe', '1f1b'),
+  schedule: fc.constantFrom('gpipe', '1f1b', 'zero-bubble'),
   microBatches: fc.integer({ min: 1, max: 5 }),
   recompute: fc.constantFrom('never', 'always'),
 });

@@ -47,7 +47,7 @@ describe('an option of the wrong type', () => {
     ['stages', [2], '[2]', /whole number/],
     ['microBatches', 0, '0', /whole number of at least 1/],
     ['microBatches', Number.POSITIVE_INFINITY, 'Infinity', /whole number/],
-    ['schedule', 'zigzag', "'zigzag'", /'gpipe', '1f1b'/],
+    ['schedule', 'zigzag', "'zigzag'", /'gpipe', '1f1b', 'zero-bubble'/],
     ['schedule', { name: 'own' }, '{"name":"own"}', /a Schedule object/],
     [
       'schedule',

@@ -1,9 +1,10 @@
 /** The tape split against tfjs's own gradients: with one micro-batch they must be the same bits. */
 import * as tf from '@tensorflow/tfjs';
-import { describe, expect, it } from 'vitest';
-import { backwardInput } from '#internal/stages/backward.js';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { fusedOperations } from '#internal/backends/tensorflow/fused/index.js';
+import { backwardInput, DeferredWeightGradients } from '#internal/stages/backward.js';
 import { disposeTape, recordTape } from '#internal/tfjs/internals.js';
-import { describeOnBackends } from '../helpers/backends.js';
+import { backends, describeOnBackends, useBackend } from '../helpers/backends.js';
 import { expectTensorsClose, tensorCount } from '../helpers/compare.js';
 import { seedWeights, uniform } from '../helpers/data.js';
 
@@ -304,3 +305,80 @@ describeOnBackends('B and W apart', () => {
     tf.dispose([sign, x]);
   });
 });
+
+/** A fed input, a forward pass over it, and B with a gradient of ones times the micro-batch's number. */
+function backwardOf(
+  build: (x: tf.Tensor) => tf.Tensor,
+  variables: tf.Variable[],
+  rows: number,
+  seed: number,
+) {
+  const x = uniform([rows, 5], seed);
+  const { result: y, tape } = recordTape(() => tf.keep(build(x)));
+  const seeds = new Map([[y.id, uniform(y.shape, seed + 50)]]);
+  const { deferred } = backwardInput({ tape, samples: [x], inputs: [], variables, seeds });
+  return { deferred, tape, end: () => tf.dispose([x, y]) };
+}
+
+describe.skipIf(!backends().includes('tensorflow'))('W of several micro-batches', () => {
+  beforeAll(() => useBackend('tensorflow'));
+
+  function sums(run: (all: DeferredWeightGradients[]) => (tf.Tensor | undefined)[][], units: number) {
+    const kernel = tf.variable(uniform([5, units], 1));
+    const bias = tf.variable(uniform([units], 2));
+    const before = tensorCount();
+    const passes = [4, 3, 1].map((rows, index) =>
+      backwardOf(x => fusedOperations.dense(x, kernel, bias, 'tanh'), [kernel, bias], rows, index + 10),
+    );
+    const ops = countedProducts(() => run(passes.map(({ deferred }) => deferred)));
+    const total = [0, 1].map(index => {
+      const parts = ops.result.flatMap(gradients => gradients[index] ?? []);
+      const sum = [...tf.addN(parts).dataSync()];
+      return sum;
+    });
+    tf.dispose(ops.result.flat().filter(gradient => gradient !== undefined));
+    for (const { tape, end } of passes) {
+      disposeTape(tape);
+      end();
+    }
+    // The two sums of `addN`.
+    expect(tensorCount() - before).toBe(2);
+    tf.dispose([kernel, bias]);
+    return { total, products: ops.count };
+  }
+
+  const apart = (all: DeferredWeightGradients[]) => all.map(deferred => deferred.compute());
+  const together = (all: DeferredWeightGradients[]) => DeferredWeightGradients.computeAll(all);
+
+  it.each([
+    ['is one product where that is less work than summing', 40, 1],
+    ['is one product each where the weights are small beside the samples', 2, 3],
+  ])('%s', (_, units, products) => {
+    const [expected, joined] = [sums(apart, units), sums(together, units)];
+    expect(expected.products).toBe(3);
+    expect(joined.products).toBe(products);
+    for (const index of [0, 1]) {
+      for (const [place, value] of joined.total[index]!.entries()) {
+        expect(value).toBeCloseTo(expected.total[index]![place]!, 4);
+      }
+    }
+  });
+});
+
+/** Counts the matrix products that TensorFlow runs. */
+function countedProducts<T>(run: () => T): { result: T; count: number } {
+  const backend = tf.backend() as unknown as {
+    executeSingleOutput: (op: string, ...rest: unknown[]) => unknown;
+  };
+  const original = backend.executeSingleOutput;
+  let count = 0;
+  backend.executeSingleOutput = (op, ...rest) => {
+    if (op === 'MatMul') count += 1;
+    return original.call(backend, op, ...rest);
+  };
+  try {
+    return { result: run(), count };
+  } finally {
+    backend.executeSingleOutput = original;
+  }
+}

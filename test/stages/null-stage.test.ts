@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { firstValueFrom, toArray } from 'rxjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { cutModel, readGraph } from '#internal/model/index.js';
+import type { Action } from '#internal/protocol/action.js';
 import { runSession, type StepReport } from '#internal/scheduler/driver/run.js';
 import { DriverSession } from '#internal/scheduler/driver/session.js';
 import { WorkerPool } from '#internal/scheduler/driver/worker-pool.js';
@@ -15,26 +16,35 @@ const MS = { forward: 30, backwardInput: 30, backwardWeight: 15 } as const;
 
 const isCompute = (kind: string): kind is keyof typeof MS => kind in MS;
 
-describe.each(['1f1b', 'gpipe'])('two stages that take set times, under %s', name => {
+describe.each(['1f1b', 'gpipe', 'zero-bubble'])('two stages that take set times, under %s', name => {
   const schedule = generateSchedule(name, {
     stageCount: 2,
     microBatchCount: MICRO_BATCHES,
     workerOfStage: place(2, 2),
   });
   const simulated = simulateSchedule(schedule, {
-    cost: ({ kind }) => (isCompute(kind) ? MS[kind] : 0),
+    cost: action =>
+      'microBatches' in action && isCompute(action.kind) ? MS[action.kind] * action.microBatches.length : 0,
   });
-  let compute: { text: string; worker: number; startMs: number; endMs: number }[] = [];
+  let compute: { text: string; action: Action; worker: number; startMs: number; endMs: number }[] = [];
 
   beforeAll(async () => {
     await useBackend('cpu');
     const report = await runOnce(schedule);
     compute = report.actions
       .filter(({ action }) => isCompute(action.kind))
-      .map(({ action, ...rest }) => ({ text: formatAction(action), ...rest }));
+      .map(record => ({ text: formatAction(record.action), ...record }));
   });
 
   const timesOf = (text: string) => compute.find(record => record.text === text)!;
+  /** The W of a micro-batch, which may be one of several micro-batches. */
+  const weightsOf = (stage: number, microBatch: number) =>
+    compute.find(
+      ({ action }) =>
+        action.kind === 'backwardWeight' &&
+        action.stage === stage &&
+        action.microBatches.includes(microBatch),
+    )!;
 
   it('run in the order that the schedule says', () => {
     for (const [worker, order] of schedule.orders.entries()) {
@@ -75,7 +85,7 @@ describe.each(['1f1b', 'gpipe'])('two stages that take set times, under %s', nam
     for (const stage of [0, 1]) {
       const changes = Array.from({ length: MICRO_BATCHES }, (_, microBatch) => [
         { at: timesOf(`${stage}F${microBatch}`).startMs, change: 1 },
-        { at: timesOf(`${stage}W${microBatch}`).endMs, change: -1 },
+        { at: weightsOf(stage, microBatch).endMs, change: -1 },
       ]).flat();
       let live = 0;
       let peak = 0;

@@ -134,7 +134,7 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
   const schedule =
     typeof options.schedule === 'object'
       ? (options.schedule as Schedule)
-      : generateSchedule(options.schedule === 'auto' ? '1f1b' : options.schedule, {
+      : generateSchedule(options.schedule === 'auto' ? 'zero-bubble' : options.schedule, {
           stageCount,
           microBatchCount,
           workerOfStage: place(stageCount, pool.workerCount),

@@ -54,7 +54,7 @@ const plan: fc.Arbitrary<PlanSpec> = fc.record({
   partition: fc.constantFrom('names', 'uniform', 'parameters'),
   workers: fc.integer({ min: 1, max: 3 }),
   microBatches: fc.integer({ min: 1, max: 6 }),
-  schedule: fc.constantFrom('gpipe', '1f1b'),
+  schedule: fc.constantFrom('gpipe', '1f1b', 'zero-bubble'),
   recompute: fc.constantFrom('never', 'except-last', 'always'),
 });
 

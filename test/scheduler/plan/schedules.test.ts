@@ -24,6 +24,7 @@ describe('pictures in the source', () => {
   it.each([
     ['gpipe.ts', onOwnWorkers('gpipe', 3, 4)],
     ['one-f-one-b.ts', onOwnWorkers('1f1b', 3, 4)],
+    ['zero-bubble.ts', onOwnWorkers('zero-bubble', 3, 4)],
     ['forward-only.ts', forwardOnly({ stageCount: 3, microBatchCount: 4, workerOfStage: [0, 1, 2] })],
   ])('%s draws what it generates', (file, schedule) => {
     expect(drawSchedule(schedule)).toBe(pictureIn(file));
@@ -31,14 +32,17 @@ describe('pictures in the source', () => {
   });
 });
 
+/** Every W right behind its B. */
+const FULL_BACKWARD = SCHEDULE_NAMES.filter(name => name !== 'zero-bubble');
+
 describe('published figures', () => {
   // p workers, m micro-batches; (p−1)(F+B+W) of bubble where the backward pass is one piece.
   const published = [
-    { p: 4, m: 4, makespan: 21, early: 18 },
-    { p: 4, m: 8, makespan: 33, early: 30 },
-    { p: 8, m: 16, makespan: 69, early: 62 },
+    { p: 4, m: 4, makespan: 21, early: 18, delayed: 15 },
+    { p: 4, m: 8, makespan: 33, early: 30, delayed: 27 },
+    { p: 8, m: 16, makespan: 69, early: 62, delayed: 55 },
   ];
-  const cases = SCHEDULE_NAMES.flatMap(name => published.map(figures => ({ name, ...figures })));
+  const cases = FULL_BACKWARD.flatMap(name => published.map(figures => ({ name, ...figures })));
 
   it.each(cases)('$name, p=$p, m=$m: makespan $makespan with a full backward', ({ name, p, m, makespan }) => {
     const simulation = simulateSchedule(onOwnWorkers(name, p, m), { cost: fullBackward(unitCost) });
@@ -57,17 +61,32 @@ describe('published figures', () => {
     },
   );
 
-  it.each(published)('live activations, p=$p, m=$m: m for GPipe, p−r for 1F1B', ({ p, m }) => {
-    const workers = Array.from({ length: p }, (_, worker) => worker);
-    expect(simulateSchedule(onOwnWorkers('gpipe', p, m)).peakLiveOfWorker).toEqual(workers.map(() => m));
-    expect(simulateSchedule(onOwnWorkers('1f1b', p, m)).peakLiveOfWorker).toEqual(workers.map(r => p - r));
-  });
+  it.each(published)(
+    'zero-bubble, p=$p, m=$m: makespan $delayed, a bubble of (p−1)(F+B−W)',
+    ({ p, m, delayed }) => {
+      const simulation = simulateSchedule(onOwnWorkers('zero-bubble', p, m));
+      expect(simulation.makespan).toBe(delayed);
+      expect(simulation.workers.map(worker => worker.idle)).toEqual(Array(p).fill(p - 1));
+    },
+  );
+
+  it.each(published)(
+    'live activations, p=$p, m=$m: m for GPipe, p−r for 1F1B, p for zero-bubble',
+    ({ p, m }) => {
+      const workers = Array.from({ length: p }, (_, worker) => worker);
+      expect(simulateSchedule(onOwnWorkers('gpipe', p, m)).peakLiveOfWorker).toEqual(workers.map(() => m));
+      expect(simulateSchedule(onOwnWorkers('1f1b', p, m)).peakLiveOfWorker).toEqual(workers.map(r => p - r));
+      expect(simulateSchedule(onOwnWorkers('zero-bubble', p, m)).peakLiveOfWorker).toEqual(
+        workers.map(() => p),
+      );
+    },
+  );
 });
 
 describe('every size', () => {
   const sizes = [1, 2, 3, 5, 8].flatMap(stages => [1, 2, 3, 4, 7, 16].map(micro => [stages, micro] as const));
 
-  it.each(SCHEDULE_NAMES)('%s is valid and keeps its makespan and peaks', name => {
+  it.each(FULL_BACKWARD)('%s is valid and keeps its makespan and peaks', name => {
     for (const [stageCount, microBatchCount] of sizes) {
       const schedule = onOwnWorkers(name, stageCount, microBatchCount);
       validateSchedule(schedule);
@@ -80,8 +99,21 @@ describe('every size', () => {
     }
   });
 
+  it('zero-bubble is valid, never slower than 1f1b, and holds no more than p micro-batches', () => {
+    for (const [stageCount, microBatchCount] of sizes) {
+      const schedule = onOwnWorkers('zero-bubble', stageCount, microBatchCount);
+      validateSchedule(schedule);
+      const { makespan, peakLiveOfStage } = simulateSchedule(schedule);
+      expect(makespan).toBeLessThanOrEqual(
+        simulateSchedule(onOwnWorkers('1f1b', stageCount, microBatchCount)).makespan,
+      );
+      if (microBatchCount >= stageCount) expect(makespan).toBe(3 * microBatchCount + stageCount - 1);
+      expect(peakLiveOfStage).toEqual(Array(stageCount).fill(Math.min(microBatchCount, stageCount)));
+    }
+  });
+
   it('holds for blocks of stages: a block of equal stages is one larger stage', () => {
-    for (const name of SCHEDULE_NAMES) {
+    for (const name of FULL_BACKWARD) {
       for (const [stageCount, workers] of [
         [4, 2],
         [6, 3],
@@ -166,7 +198,7 @@ describe('parameters', () => {
   it('lists the known schedules when asked for an unknown one', () => {
     const params = { stageCount: 1, microBatchCount: 1, workerOfStage: [0] };
     expect(() => generateSchedule('pipedream', params)).toThrow(
-      "unknown schedule 'pipedream'; known are gpipe, 1f1b",
+      "unknown schedule 'pipedream'; known are gpipe, 1f1b, zero-bubble",
     );
   });
 

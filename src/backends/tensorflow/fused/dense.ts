@@ -1,6 +1,7 @@
 /** Dense layers: product, bias and activation, with separate gradients of the input (B) and the weights (W). */
 import * as tf from '@tensorflow/tfjs';
 import type { FusedActivation } from '../../fused-operations.js';
+import { sampleProduct } from '../../sample-product.js';
 import { rawOps } from '../raw-ops.js';
 import { activateInline, inlineGradient } from './activations.js';
 import { register, sharing } from './kernel.js';
@@ -80,7 +81,11 @@ const run = register<Attributes>({
           withMatrix(dz(), matrix => matMul(matrix, kernel, false, true)),
           x,
         ),
-      kernel: () => withMatrix(dz(), outer => withMatrix(x, inner => matMul(inner, outer, true))),
+      kernel: sampleProduct({
+        operandSize: x.size + dy!.size,
+        operands: () => [asMatrix(x), asMatrix(dz())],
+        product: ([inner, outer]) => matMul(inner!, outer!, true),
+      }),
       bias: () => withMatrix(dz(), biasGradient),
     };
   },

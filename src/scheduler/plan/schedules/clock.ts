@@ -75,7 +75,8 @@ function backwards(stages: readonly number[], microBatch: number): ComputeAction
   ]);
 }
 
-function splitIntoRuns(workerOfStage: readonly number[]): number[][] {
+/** The longest stretches of neighbouring stages on one worker, in order. */
+export function splitIntoRuns(workerOfStage: readonly number[]): number[][] {
   const runs: number[][] = [];
   workerOfStage.forEach((worker, stage) => {
     if (stage > 0 && worker === workerOfStage[stage - 1]) runs.at(-1)!.push(stage);

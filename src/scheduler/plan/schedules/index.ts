@@ -4,8 +4,12 @@ import { ScheduleError } from '../errors.js';
 import type { ScheduleGenerator, ScheduleParams } from './clock.js';
 import { gpipe } from './gpipe.js';
 import { oneFOneB } from './one-f-one-b.js';
+import { zeroBubble } from './zero-bubble.js';
 
-const BY_NAME = { gpipe, '1f1b': oneFOneB } as const satisfies Record<string, ScheduleGenerator>;
+const BY_NAME = { gpipe, '1f1b': oneFOneB, 'zero-bubble': zeroBubble } as const satisfies Record<
+  string,
+  ScheduleGenerator
+>;
 
 export type ScheduleName = keyof typeof BY_NAME;
 

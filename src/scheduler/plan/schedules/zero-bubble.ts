@@ -1,0 +1,50 @@
+/**
+ * ZB-H1 (Qi et al., Zero Bubble Pipeline Parallelism, arXiv 2401.10241): F and B in the order of 1F1B, and each W later, in
+ * what would be waiting. The bubble falls from (p−1)(F+B+W) to (p−1)(F+B−W); every worker keeps up to p live
+ * micro-batches, where worker r keeps p − r in 1F1B.
+ *
+ * 3 stages, 4 micro-batches, F = B = W = 1:
+ *
+ *   worker 0  0F0     0F1     0F2     .       .       0B0     0W0     0F3     0B1     0W1     0B2     0W2     0B3     0W3
+ *   worker 1  .       1F0     1F1     .       1B0     1F2     1B1     1W0     1F3     1B2     1W1     1B3     1W2,3----------
+ *   worker 2  .       .       2F0     2B0     2F1     2B1     2F2     2B2     2W0     2F3     2B3     2W1,2,3----------------
+ *
+ * Run r does W of micro-batch i behind B of micro-batch i + r: B of the last run then never waits for a W of its own before
+ * there are p − 1 of them, and gradients reach the first run, which has nothing to delay, as early as they can. W's
+ * that are left behind the last B become one action, which is one larger product for layers that can.
+ *
+ * Moving a W backwards in its own worker's order makes no other worker wait that did not wait for it before, so what holds
+ * for 1F1B's deadlocks holds here.
+ */
+import type { ComputeAction } from '../../../protocol/action.js';
+import { type ScheduleGenerator, splitIntoRuns } from './clock.js';
+import { oneFOneB } from './one-f-one-b.js';
+
+export const zeroBubble: ScheduleGenerator = params => {
+  const schedule = oneFOneB(params);
+  const delayOf = new Map<number, number>();
+  for (const [run, stages] of splitIntoRuns(params.workerOfStage).entries()) {
+    for (const stage of stages) delayOf.set(stage, run);
+  }
+  const orders = schedule.orders.map(order => delayWeights(order, delayOf, params.microBatchCount));
+  return { ...schedule, name: 'zero-bubble', orders };
+};
+
+/** Puts W of micro-batch i behind B of micro-batch i + delay, and what is left behind the last B, in one action a stage. */
+function delayWeights(
+  order: readonly ComputeAction[],
+  delayOf: ReadonlyMap<number, number>,
+  microBatchCount: number,
+): readonly ComputeAction[] {
+  return order.flatMap(action => {
+    if (action.kind !== 'backwardWeight') return [action];
+    const { stage } = action;
+    const delay = delayOf.get(stage)!;
+    const microBatch = action.microBatches[0]!;
+    const first = Math.max(0, microBatch - delay);
+    if (microBatch < microBatchCount - 1)
+      return microBatch < delay ? [] : [{ ...action, microBatches: [first] }];
+    const microBatches = Array.from({ length: microBatchCount - first }, (_, place) => first + place);
+    return [{ kind: 'backwardWeight', stage, microBatches }];
+  });
+}
