@@ -40,6 +40,7 @@ const OPTIONS = {
     z.union([z.literal('auto'), count]).default('auto'),
     "'auto' or a whole number of at least 1",
   ],
+  batchSize: [count.default(32), 'a whole number of at least 1'],
   schedule: [
     z.union([z.literal('auto'), z.enum(SCHEDULE_NAMES), scheduleData]).default('auto'),
     `'auto', ${SCHEDULE_NAMES.map(name => `'${name}'`).join(', ')} or a Schedule object`,

@@ -13,8 +13,13 @@ export interface PipelineOptions {
    * a worker holds several. Default `auto`.
    */
   readonly stages?: number | 'auto' | undefined;
-  /** Pieces that a mini-batch is cut into. Default `auto`. */
+  /**
+   * Pieces that a mini-batch is cut into; `auto` measures the layers and takes what is fastest for mini-batches of `batchSize`.
+   * Default `auto`.
+   */
   readonly microBatches?: number | 'auto' | undefined;
+  /** Samples of the mini-batches that `auto` plans for; those of `fit` may have any size. Default 32, as in `fit`. */
+  readonly batchSize?: number | undefined;
   /** Order of work in each worker, by name, or a schedule of your own. Default `auto`. */
   readonly schedule?: 'auto' | '1f1b' | 'gpipe' | 'zero-bubble' | Schedule | undefined;
   /**

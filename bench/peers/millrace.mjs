@@ -5,7 +5,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { pipeline } from 'millrace';
-import { SETUP_MODULE } from '../models/build.mjs';
+import { MODEL_SPECS, SETUP_MODULE } from '../models/build.mjs';
 import { ActionTimes } from './action-times.mjs';
 import { serve } from './serve.mjs';
 import { check, prepareModel, TimedFit } from './tfjs-job.mjs';
@@ -16,7 +16,13 @@ tf.enableProdMode();
 
 /** @param {tf.LayersModel} model */
 const open = (model, overrides = {}) =>
-  pipeline(model, { ...options, setup: SETUP_MODULE, seed: 1, ...overrides });
+  pipeline(model, {
+    ...options,
+    batchSize: MODEL_SPECS[name]?.batch,
+    setup: SETUP_MODULE,
+    seed: 1,
+    ...overrides,
+  });
 
 /** @type {{ trainers: import('millrace').PipelinedModel[], timed: TimedFit, startMs: number } | undefined} */
 let ready;

@@ -66,7 +66,7 @@ describe('a described plan', () => {
     const c = layers.dense({ units: 100, name: 'c' }).apply(b) as tf.SymbolicTensor;
     const sum = layers.add({ name: 'sum' }).apply([a, c]) as tf.SymbolicTensor;
     const skipping = tf.model({ inputs: input, outputs: sum });
-    const plan = await planOf(skipping, 4, { partition: ['b', 'c', 'sum'] });
+    const plan = await planOf(skipping, 4, { partition: ['b', 'c', 'sum'], microBatches: 1 });
     const { stages } = describePlan(plan, { name: 'cpu', reason: '', warnings: [] }, '');
     expect(stages.map(({ incomingBytesPerSample }) => incomingBytesPerSample)).toEqual([0, 400, 28, 800]);
   });

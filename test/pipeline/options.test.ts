@@ -24,7 +24,9 @@ describe('an option that is unknown', () => {
     expect(error).toBeInstanceOf(ConfigurationError);
     expect(error).toMatchObject({ name: 'ConfigurationError', code: 'MILLRACE_CONFIGURATION', path: key });
     expect(error.message).toContain(`Unknown option '${key}'`);
-    expect(error.message).toMatch(/backend, workers, stages, microBatches, schedule, partition, recompute/);
+    expect(error.message).toMatch(
+      /backend, workers, stages, microBatches, batchSize, schedule, partition, recompute/,
+    );
   });
 });
 
@@ -47,6 +49,7 @@ describe('an option of the wrong type', () => {
     ['stages', [2], '[2]', /whole number/],
     ['microBatches', 0, '0', /whole number of at least 1/],
     ['microBatches', Number.POSITIVE_INFINITY, 'Infinity', /whole number/],
+    ['batchSize', 0, '0', /a whole number of at least 1/],
     ['schedule', 'zigzag', "'zigzag'", /'gpipe', '1f1b', 'zero-bubble'/],
     ['schedule', { name: 'own' }, '{"name":"own"}', /a Schedule object/],
     [

@@ -1,28 +1,73 @@
-/** Measured times of a model's layers and bytes across its cuts, for the partitioner. */
+/** Measured times of a model's layers and bytes across its cuts, for the planner. */
 import { crossingValues, describeWhole, inferShapes, type ModelGraph } from '../../model/index.js';
 import type { CompileSpec } from '../../protocol/stage-spec.js';
 import type { NodeProfile } from '../../protocol/worker-api.js';
-import type { MeasuredUnit, PartitionUnit } from '../plan/index.js';
 import type { WorkerPool } from './worker-pool.js';
 
-/** Rows of the micro-batch that layers are measured with: a mini-batch of 64 in four. */
-const PROFILE_ROWS = 16;
 /** Size that open axes (sequence lengths, image sizes) are measured with. */
 const PROFILE_AXIS = 32;
 const PROFILE_REPEATS = 5;
+/** Parts of a mini-batch that are measured; times of other sizes lie on the line through them. */
+const PROFILED_PARTS = [8, 2] as const;
+
+/** What one call of a layer costs, in milliseconds. */
+export type UnitCost = Pick<NodeProfile, 'forwardMs' | 'backwardInputMs' | 'backwardWeightMs' | 'stepMs'>;
+
+const KINDS = ['forwardMs', 'backwardInputMs', 'backwardWeightMs', 'stepMs'] as const;
+
+interface Measurement {
+  readonly rows: number;
+  readonly units: readonly UnitCost[];
+}
+
+/** Times of all units for micro-batches of any size: a fixed price of its calls, and one for each row. */
+export class MeasuredCosts {
+  readonly #small: Measurement;
+  readonly #large: Measurement;
+
+  constructor(small: Measurement, large: Measurement) {
+    this.#small = small;
+    this.#large = large;
+  }
+
+  at(rows: number): readonly UnitCost[] {
+    const [small, large] = [this.#small, this.#large];
+    const part = large.rows === small.rows ? 0 : (rows - small.rows) / (large.rows - small.rows);
+    return small.units.map((unit, index) => {
+      const other = large.units[index]!;
+      const line = (kind: (typeof KINDS)[number]): number =>
+        // A disturbed measurement may fall with the rows; nothing takes less than nothing.
+        Math.max(0, unit[kind] + part * (other[kind] - unit[kind]));
+      return Object.fromEntries(KINDS.map(kind => [kind, line(kind)])) as unknown as UnitCost;
+    });
+  }
+}
 
 /**
- * All workers measure at once, so that each sees the caches and memory bandwidth that the others leave it. The optimizer's
- * step is spread over the micro-batches of a mini-batch: for wide layers it costs more than a forward pass.
+ * All workers measure at once, so that each sees the caches and memory bandwidth that the others leave it.
+ *
+ * @param batchSize rows of the mini-batches that are to be planned for
  */
-export async function measureUnits(
+export async function measureCosts(
   graph: ModelGraph,
-  units: readonly PartitionUnit[],
-  microBatchCount: number,
+  batchSize: number,
   optimizer: CompileSpec['optimizer'],
   pool: WorkerPool,
-): Promise<MeasuredUnit[]> {
-  const shapes = profileShapes(graph);
+): Promise<MeasuredCosts> {
+  const measured: Measurement[] = [];
+  for (const rows of PROFILED_PARTS.map(part => Math.ceil(batchSize / part))) {
+    measured.push({ rows, units: await measureUnits(graph, rows, optimizer, pool) });
+  }
+  return new MeasuredCosts(measured[0]!, measured[1]!);
+}
+
+async function measureUnits(
+  graph: ModelGraph,
+  rows: number,
+  optimizer: CompileSpec['optimizer'],
+  pool: WorkerPool,
+): Promise<UnitCost[]> {
+  const shapes = profileShapes(graph, rows);
   const inputs = graph.inputs.map((value, index) => ({
     value,
     shape: shapes[index]!,
@@ -30,35 +75,24 @@ export async function measureUnits(
   }));
   const spec = describeWhole(graph);
   const profiles = await pool.all(worker => worker.profile(spec, optimizer, inputs, PROFILE_REPEATS));
-  return units.map((unit, index) => {
-    const measured = profiles.map(profile => profile[index]!);
-    return {
-      ...unit,
-      forwardMs: mean(measured, profile => profile.forwardMs),
-      backwardMs: mean(
-        measured,
-        ({ backwardInputMs, backwardWeightMs, stepMs }) =>
-          backwardInputMs + backwardWeightMs + stepMs / microBatchCount,
-      ),
-    };
+  return profiles[0]!.map((_, index) => {
+    const mean = (kind: (typeof KINDS)[number]): number =>
+      profiles.reduce((sum, profile) => sum + profile[index]![kind], 0) / profiles.length;
+    return Object.fromEntries(KINDS.map(kind => [kind, mean(kind)])) as unknown as UnitCost;
   });
 }
 
-/** Bytes of activations that cross each of the cuts for the micro-batch that is measured. */
-export function cutBytes(graph: ModelGraph, cuts: readonly number[]): number[] {
-  const shapes = inferShapes(graph, profileShapes(graph));
+/** Bytes of activations that cross each of the cuts for a micro-batch of so many rows. */
+export function cutBytes(graph: ModelGraph, cuts: readonly number[], rows: number): number[] {
+  const shapes = inferShapes(graph, profileShapes(graph, rows));
   const bytes = shapes.map(
     shape => shape.reduce((size, axis) => size * axis, 1) * Float32Array.BYTES_PER_ELEMENT,
   );
   return cuts.map(position => crossingValues(graph, position).reduce((sum, id) => sum + bytes[id]!, 0));
 }
 
-function mean(profiles: readonly NodeProfile[], of: (profile: NodeProfile) => number): number {
-  return profiles.reduce((sum, profile) => sum + of(profile), 0) / profiles.length;
-}
-
-function profileShapes(graph: ModelGraph): number[][] {
+function profileShapes(graph: ModelGraph, rows: number): number[][] {
   return graph.inputs.map(value =>
-    graph.values[value]!.shape.map((size, axis) => size ?? (axis === 0 ? PROFILE_ROWS : PROFILE_AXIS)),
+    graph.values[value]!.shape.map((size, axis) => size ?? (axis === 0 ? rows : PROFILE_AXIS)),
   );
 }

@@ -12,18 +12,22 @@ export interface Warning {
   readonly message: string;
 }
 
+/** Numbers that `auto` may choose from, as far as a mini-batch has so many rows; beyond four a stage little is left to gain. */
+const AUTO_COUNTS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
+const MOST_A_STAGE = 4;
+
 /**
- * For `auto`: one where samples are tied together or there is nothing to pipeline; else two a stage, which leaves 1F1B a bubble
- * of (p−1)/(3p−1).
+ * The numbers that are allowed, in ascending order: the one asked for; one where samples are tied together or there is
+ * nothing to pipeline; else several, for `auto` to choose from.
  *
  * @throws ConfigurationError where the number asked for would change the training's numbers unasked
  */
-export function countMicroBatches(
+export function allowedMicroBatches(
   graph: ModelGraph,
   options: ResolvedOptions,
   stageCount: number,
   coupling: SampleCoupling,
-): { readonly microBatchCount: number; readonly warnings: readonly Warning[] } {
+): { readonly microBatchCounts: readonly number[]; readonly warnings: readonly Warning[] } {
   const asked =
     typeof options.schedule === 'object' ? options.schedule.microBatchCount : options.microBatches;
   const several = asked !== 'auto' && asked > 1;
@@ -34,7 +38,7 @@ export function countMicroBatches(
       `The samples of a mini-batch are tied together by ${coupling.mixing}, so it is not cut into micro-batches, and stages ` +
       'hardly overlap.';
     return {
-      microBatchCount: 1,
+      microBatchCounts: [1],
       warnings: stageCount === 1 ? [] : [{ code: 'COUPLED_SAMPLES', message }],
     };
   }
@@ -42,7 +46,7 @@ export function countMicroBatches(
   const normalised = findLayer(graph, layer => layer.getClassName() === 'BatchNormalization');
   if (stateful !== undefined) {
     refuseForState(stateful, options, several ? asked : undefined);
-    return { microBatchCount: 1, warnings: [] };
+    return { microBatchCounts: [1], warnings: [] };
   }
   if (normalised !== undefined) {
     if (several && options.batchNorm === 'exact') {
@@ -53,16 +57,17 @@ export function countMicroBatches(
       );
     }
     const accepted = options.batchNorm === 'micro-batch' || options.batchNorm === 'deferred';
-    if (asked === 'auto' && !accepted) return { microBatchCount: 1, warnings: [] };
+    if (asked === 'auto' && !accepted) return { microBatchCounts: [1], warnings: [] };
     if (several && options.batchNorm === 'auto') {
       const message =
         `Layer '${normalised}' normalises each of the ${asked} micro-batches by itself, as GPipe does, so the numbers differ ` +
         "from those of plain fit(). Say batchNorm: 'micro-batch' or 'deferred' to accept this, or microBatches: 1 to avoid it.";
-      return { microBatchCount: asked, warnings: [{ code: 'BATCH_NORM_MICRO_BATCH', message }] };
+      return { microBatchCounts: [asked], warnings: [{ code: 'BATCH_NORM_MICRO_BATCH', message }] };
     }
   }
-  if (asked !== 'auto') return { microBatchCount: asked, warnings: [] };
-  return { microBatchCount: stageCount === 1 ? 1 : 2 * stageCount, warnings: [] };
+  if (asked !== 'auto') return { microBatchCounts: [asked], warnings: [] };
+  const most = stageCount === 1 ? 1 : Math.min(MOST_A_STAGE * stageCount, options.batchSize);
+  return { microBatchCounts: AUTO_COUNTS.filter(count => count <= most), warnings: [] };
 }
 
 function refuseForMixing(what: string, microBatches: number | undefined): void {

@@ -1,6 +1,7 @@
 /**
  * Decides how a model is run: where it is cut, which worker holds which stage, how many micro-batches, in which order.
- * With `partition: 'auto'` the layers are measured first, in the workers that will run them.
+ * Where the partition or the number of micro-batches is `auto`, the layers are measured first, in the workers that will run
+ * them.
  */
 
 import { ConfigurationError } from '../../errors.js';
@@ -22,16 +23,15 @@ import {
   type PartitionUnit,
   partitionByName,
   partitionByParameters,
-  partitionByTime,
   partitionUniformly,
   place,
   type RecomputeMode,
   ScheduleError,
   validateSchedule,
 } from '../plan/index.js';
-import { cutBytes, measureUnits } from './measure.js';
-import { countMicroBatches, type Warning } from './micro-batches.js';
-import { STEPS_IN_FLIGHT } from './session.js';
+import { choosePlan, type PlanChoice } from './choose-plan.js';
+import { measureCosts } from './measure.js';
+import { allowedMicroBatches, type Warning } from './micro-batches.js';
 import type { WorkerPool } from './worker-pool.js';
 
 export interface ModelPlan {
@@ -46,9 +46,6 @@ export interface ModelPlan {
   readonly scalarLosses: readonly number[];
   readonly warnings: readonly Warning[];
 }
-
-/** Moving a byte over a cut: one copy in (0.08 ms a MiB on TensorFlow) and the engine's own handling of a message. */
-const TRANSPORT = { msPerMessage: 0.05, msPerByte: 0.08 / 2 ** 20 };
 
 /** Stage and worker counts, known before any worker starts. Throws where the model cannot be cut so often. */
 export function countStages(
@@ -116,7 +113,7 @@ function checkAgainstSchedule(
 /** Everything that can be refused before a worker starts. */
 export function checkPlan({ graph, options, stageCount, coupling }: Omit<PlanRequest, 'optimizer'>): void {
   asOptionError('partition', () => statedCuts(partitionProblem(graph), options, stageCount));
-  countMicroBatches(graph, options, stageCount, coupling);
+  allowedMicroBatches(graph, options, stageCount, coupling);
 }
 
 export interface PlanRequest {
@@ -129,9 +126,8 @@ export interface PlanRequest {
 
 export async function planModel(request: PlanRequest, pool: WorkerPool): Promise<ModelPlan> {
   const { graph, options, stageCount, coupling } = request;
-  const { microBatchCount, warnings } = countMicroBatches(graph, options, stageCount, coupling);
-  const { cuts, stageMs } = await partition(request, microBatchCount, pool);
-  const schedule =
+  const { microBatchCounts, warnings } = allowedMicroBatches(graph, options, stageCount, coupling);
+  const scheduleOf = (microBatchCount: number): Schedule =>
     typeof options.schedule === 'object'
       ? (options.schedule as Schedule)
       : generateSchedule(options.schedule === 'auto' ? 'zero-bubble' : options.schedule, {
@@ -139,6 +135,8 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
           microBatchCount,
           workerOfStage: place(stageCount, pool.workerCount),
         });
+  const { cuts, stageMs, microBatchCount } = await choose(request, microBatchCounts, scheduleOf, pool);
+  const schedule = scheduleOf(microBatchCount);
   validateSchedule(schedule);
   return {
     cut: cutModel(graph, cuts),
@@ -152,6 +150,34 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
   };
 }
 
+/** Measures only where something is left to decide. */
+async function choose(
+  { graph, options, stageCount, optimizer }: PlanRequest,
+  microBatchCounts: readonly number[],
+  scheduleOf: (microBatchCount: number) => Schedule,
+  pool: WorkerPool,
+): Promise<Pick<PlanChoice, 'cuts' | 'microBatchCount'> & { stageMs: readonly number[] | undefined }> {
+  const problem = partitionProblem(graph);
+  const stated = asOptionError('partition', () => statedCuts(problem, options, stageCount));
+  if (stated !== undefined && microBatchCounts.length === 1) {
+    return { cuts: stated, microBatchCount: microBatchCounts[0]!, stageMs: undefined };
+  }
+  const { batchSize } = options;
+  const costs = await measureCosts(graph, batchSize, optimizer, pool);
+  return asOptionError('partition', () =>
+    choosePlan({
+      graph,
+      problem,
+      statedCuts: stated,
+      stageCount,
+      batchSize,
+      microBatchCounts,
+      costs,
+      scheduleOf,
+    }),
+  );
+}
+
 /** Cuts that need no measuring; `undefined` where `partition` is 'auto'. */
 function statedCuts(
   problem: PartitionProblem,
@@ -162,29 +188,6 @@ function statedCuts(
   if (options.partition === 'uniform') return partitionUniformly(problem, stageCount);
   if (options.partition === 'parameters') return partitionByParameters(problem, stageCount);
   return stageCount === 1 ? [] : undefined;
-}
-
-async function partition(
-  { graph, options, stageCount, optimizer }: PlanRequest,
-  microBatchCount: number,
-  pool: WorkerPool,
-): Promise<{ cuts: readonly number[]; stageMs: readonly number[] | undefined }> {
-  const problem = partitionProblem(graph);
-  const stated = asOptionError('partition', () => statedCuts(problem, options, stageCount));
-  if (stated !== undefined) return { cuts: stated, stageMs: undefined };
-  const measured = {
-    ...problem,
-    units: await measureUnits(graph, problem.units, microBatchCount, optimizer, pool),
-    cutBytes: cutBytes(graph, problem.allowedCuts),
-  };
-  return asOptionError('partition', () =>
-    partitionByTime(measured, stageCount, {
-      objective: 'makespan',
-      // Training waits for its one micro-batch, but evaluating and predicting go on with the next mini-batch.
-      microBatchCount: Math.max(microBatchCount, STEPS_IN_FLIGHT),
-      transport: TRANSPORT,
-    }),
-  );
 }
 
 function partitionProblem(graph: ModelGraph): PartitionProblem {

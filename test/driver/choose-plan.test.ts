@@ -1,0 +1,95 @@
+/** How many micro-batches a plan gets, from times that are given rather than measured. */
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { cutPoints, readGraph } from '#internal/model/index.js';
+import { choosePlan } from '#internal/scheduler/driver/choose-plan.js';
+import { MeasuredCosts, type UnitCost } from '#internal/scheduler/driver/measure.js';
+import { generateSchedule, place } from '#internal/scheduler/plan/index.js';
+
+beforeAll(() => tf.setBackend('cpu'));
+
+const BATCH_SIZE = 64;
+
+const unit = (ms: number, stepMs = 0): UnitCost => ({
+  forwardMs: ms,
+  backwardInputMs: ms,
+  backwardWeightMs: ms,
+  stepMs,
+});
+
+/** Four layers that each cost so much a call and a row. */
+function costs(msPerCall: number, msPerRow: number): MeasuredCosts {
+  const at = (rows: number) => ({
+    rows,
+    units: Array.from({ length: 4 }, () => unit(msPerCall + rows * msPerRow)),
+  });
+  return new MeasuredCosts(at(8), at(32));
+}
+
+function choose(measured: MeasuredCosts, microBatchCounts = [1, 2, 3, 4, 6, 8], statedCuts?: number[]) {
+  const { layers } = tf;
+  const model = tf.sequential({
+    layers: [layers.dense({ units: 4, inputShape: [4] }), ...[1, 2, 3].map(() => layers.dense({ units: 4 }))],
+  });
+  const graph = readGraph(model);
+  const units = graph.nodes.map(({ layer }) => {
+    const { name } = graph.layers[layer]!;
+    return { name, layerNames: [name], parameters: 20 };
+  });
+  return choosePlan({
+    graph,
+    problem: { units, allowedCuts: cutPoints(graph) },
+    statedCuts,
+    stageCount: 2,
+    batchSize: BATCH_SIZE,
+    microBatchCounts,
+    costs: measured,
+    scheduleOf: microBatchCount =>
+      generateSchedule('zero-bubble', { stageCount: 2, microBatchCount, workerOfStage: place(2, 2) }),
+  });
+}
+
+describe('measured costs', () => {
+  it('lie on the line through the two sizes, and are never negative', () => {
+    const measured = new MeasuredCosts({ rows: 8, units: [unit(2, 5)] }, { rows: 32, units: [unit(5, 4)] });
+    expect(measured.at(8)[0]).toEqual(unit(2, 5));
+    expect(measured.at(16)[0]!.forwardMs).toBeCloseTo(3);
+    expect(measured.at(64)[0]!.forwardMs).toBeCloseTo(9);
+    expect(measured.at(1000)[0]!.stepMs).toBe(0);
+  });
+
+  it('are constant where both sizes are one', () => {
+    const same = { rows: 1, units: [unit(3)] };
+    expect(new MeasuredCosts(same, same).at(7)[0]).toEqual(unit(3));
+  });
+});
+
+describe('the number of micro-batches', () => {
+  it('is large where only rows cost something', () => {
+    expect(choose(costs(0, 10)).microBatchCount).toBeGreaterThan(2);
+  });
+
+  it('is small where a call costs as much as all rows', () => {
+    expect(choose(costs(640, 10)).microBatchCount).toBeLessThanOrEqual(2);
+  });
+
+  it('grows as calls become cheaper', () => {
+    const counts = [1000, 300, 100, 30, 10, 0].map(msPerCall => choose(costs(msPerCall, 10)).microBatchCount);
+    expect(counts).toEqual([...counts].sort((a, b) => a - b));
+    expect(counts.at(-1)).toBeGreaterThan(counts[0]!);
+  });
+
+  it('is one of those that are allowed, at the cuts that were asked for', () => {
+    const plan = choose(costs(0, 10), [3], [1]);
+    expect(plan).toMatchObject({ microBatchCount: 3, cuts: [1] });
+    // 22 rows of a micro-batch: F, B and W of one layer, and of three.
+    expect(plan.stageMs[0]).toBeCloseTo(3 * 220);
+    expect(plan.stageMs[1]).toBeCloseTo(9 * 220);
+  });
+
+  it('comes with a period that no worker can work off faster', () => {
+    const { periodMs, stageMs, microBatchCount } = choose(costs(5, 10));
+    expect(periodMs).toBeGreaterThanOrEqual(microBatchCount * Math.max(...stageMs) * 0.999 - 4 * 3 * 5);
+    expect(periodMs).toBeLessThan(microBatchCount * (stageMs[0]! + stageMs[1]!));
+  });
+});
