@@ -77,7 +77,14 @@ export const FUSED_KERNELS: readonly FusedKernelRow[] = [
     separatesWeights: undefined,
   },
   {
+    // Of few probabilities: computed in JavaScript.
     kernel: 'MillraceCategoricalCrossentropy',
+    backends: TENSORFLOW,
+    usedBy: ['categoricalCrossentropy'],
+    separatesWeights: undefined,
+  },
+  {
+    kernel: 'MillraceLargeCrossentropy',
     backends: TENSORFLOW,
     usedBy: ['categoricalCrossentropy'],
     separatesWeights: undefined,

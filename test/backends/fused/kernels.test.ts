@@ -17,6 +17,9 @@ const recurrent = {
   goBackwards: false,
 } as const;
 
+/** Too many for the loss in JavaScript. */
+const LARGE_ROWS = 1_000;
+
 type Make = (operations: FusedOperations) => tf.Tensor;
 
 /** One call of each kernel, all inputs from outside. */
@@ -59,6 +62,8 @@ const CALLS: Record<string, Make> = {
   MillraceGlobalMax: ops => ops.globalMax(uniform([2, 3, 4], 1) as tf.Tensor3D),
   MillraceCategoricalCrossentropy: ops =>
     ops.categoricalCrossentropy(oneHot(4, 3, 1), tf.softmax(uniform([4, 3], 2))),
+  MillraceLargeCrossentropy: ops =>
+    ops.categoricalCrossentropy(oneHot(LARGE_ROWS, 9, 1), tf.softmax(uniform([LARGE_ROWS, 9], 2))),
 };
 
 const SAMPLE_INPUTS = ['x', 'probabilities'];
@@ -192,8 +197,11 @@ describe.skipIf(!backends().includes('tensorflow'))('a fused kernel', () => {
     },
   );
 
-  it('of the cross-entropy equals tfjs where probabilities are clipped, scaled or exact', () => {
-    const probabilities = tf.tensor2d([
+  it.each([
+    ['few', 1],
+    ['many', LARGE_ROWS],
+  ])('of the cross-entropy equals tfjs where %s probabilities are clipped, scaled or exact', (_, times) => {
+    const some = tf.tensor2d([
       [1, 0, 0],
       [0, 1, 0],
       [1e-9, 1 - 1e-9, 0],
@@ -201,11 +209,14 @@ describe.skipIf(!backends().includes('tensorflow'))('a fused kernel', () => {
       [2, 5, 3],
       [0.3, 0.3, 0.4],
     ]);
+    const probabilities = tf.tile(some, [times, 1]);
     const targets = [oneHot(6, 3, 2), uniform([6, 3], 3, 0, 1), tf.zeros([6, 3])];
-    for (const target of targets) {
+    for (const target of targets.map(few => tf.tile(few, [times, 1]))) {
       const gradientOf = (loss: (p: tf.Tensor) => tf.Tensor): [tf.Tensor, tf.Tensor] => [
         loss(probabilities),
-        tf.grad(p => tf.sum(tf.mul(loss(p), tf.tensor1d([1, 2, 3, 4, 5, 6]))))(probabilities),
+        tf.grad(p => tf.sum(tf.mul(loss(p), tf.tile(tf.tensor1d([1, 2, 3, 4, 5, 6]), [times]))))(
+          probabilities,
+        ),
       ];
       const expected = gradientOf(p => tf.metrics.categoricalCrossentropy(target, p));
       expectTensorsClose(

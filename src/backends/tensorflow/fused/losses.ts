@@ -16,8 +16,73 @@ function sumOverLast(x: tf.Tensor, keepDims: boolean): tf.Tensor {
   return sum;
 }
 
-const run = register<object>({
+/**
+ * Up to so many probabilities the loss and its gradient are computed here, row by row: a few dozen microseconds for 128 rows of
+ * 10, where two dozen ops of TensorFlow take 15 to 25 each.
+ */
+const MOST_SMALL_ELEMENTS = 8_192;
+
+interface SmallLoss {
+  /** What each loss's gradient is multiplied with, in the shape of the probabilities. */
+  direction?: Float32Array;
+}
+
+const runSmall = register<SmallLoss>({
   name: 'MillraceCategoricalCrossentropy',
+  forward({ target, probabilities }, attributes) {
+    const classes = probabilities!.shape.at(-1)!;
+    const losses = new Float32Array(probabilities!.size / classes);
+    attributes.direction = crossEntropy(target!.dataSync(), probabilities!.dataSync(), classes, losses);
+    return tf.tensor(losses, probabilities!.shape.slice(0, -1));
+  },
+  saves: { inputs: ['probabilities'], output: false },
+  gradient: ([dy], [probabilities], { direction }) => ({
+    probabilities() {
+      const gradients = dy!.dataSync();
+      const classes = probabilities!.shape.at(-1)!;
+      const scaled = direction!.map((value, index) => value * gradients[Math.floor(index / classes)]!);
+      return tf.tensor(scaled, probabilities!.shape);
+    },
+  }),
+});
+
+/**
+ * Writes the loss of each row. With q = p ∕ Σp and g = −t ∕ q where q was not clipped, the gradient's direction, which it
+ * returns, is (g − Σ g·q) ∕ Σp.
+ */
+function crossEntropy(
+  targets: tf.TypedArray,
+  probabilities: tf.TypedArray,
+  classes: number,
+  losses: Float32Array,
+): Float32Array {
+  // As float32, which is what tfjs clips and compares with.
+  const low = Math.fround(tf.backend().epsilon());
+  const high = Math.fround(1 - tf.backend().epsilon());
+  const direction = new Float32Array(probabilities.length);
+  for (let row = 0; row < losses.length; row++) {
+    const start = row * classes;
+    const end = start + classes;
+    let total = 0;
+    for (let index = start; index < end; index++) total += probabilities[index]!;
+    let loss = 0;
+    let projected = 0;
+    for (let index = start; index < end; index++) {
+      const scaled = Math.fround(probabilities[index]! / total);
+      const target = targets[index]!;
+      if (target !== 0) loss -= target * Math.log(Math.min(Math.max(scaled, low), high));
+      if (scaled < low || scaled > high) continue;
+      direction[index] = -target / scaled;
+      projected -= target;
+    }
+    losses[row] = loss;
+    for (let index = start; index < end; index++) direction[index] = (direction[index]! - projected) / total;
+  }
+  return direction;
+}
+
+const runLarge = register<object>({
+  name: 'MillraceLargeCrossentropy',
   forward({ target, probabilities }, _, hide) {
     const raw = rawOps();
     const total = sumOverLast(probabilities!, true);
@@ -54,5 +119,7 @@ const run = register<object>({
 });
 
 export function categoricalCrossentropy(target: tf.Tensor, probabilities: tf.Tensor): tf.Tensor {
-  return run({ target, probabilities }, {});
+  const isSmall =
+    probabilities.size <= MOST_SMALL_ELEMENTS && tf.util.arraysEqual(target.shape, probabilities.shape);
+  return isSmall ? runSmall({ target, probabilities }, {}) : runLarge({ target, probabilities }, {});
 }
