@@ -28,11 +28,15 @@ export interface Backend {
 /** The same mathematics as tfjs's, in fewer passes. */
 export interface FusedBackend {
   readonly optimizer: InPlaceOptimizerFactory;
-  readonly operations: FusedOperations;
-  /** A float32 tensor with memory of its own. The original stays the caller's. */
-  copy(tensor: tf.Tensor): tf.Tensor;
-  /** Adds `addend` to `sum` where it lies; nothing else may read the memory of `sum`. Both stay the caller's. */
+  /**
+   * Adds `addend` to `sum` where it lies; nothing else may read the memory of `sum`, nor may `sum` have been an operand
+   * of a matrix product. Both stay the caller's.
+   */
   accumulateInPlace(sum: tf.Tensor, addend: tf.Tensor): void;
+  /** Without them, layers run tfjs's own operations. */
+  readonly operations?: FusedOperations;
+  /** A float32 tensor with memory of its own, where that takes less than a multiplication. The original stays the caller's. */
+  copy?(tensor: tf.Tensor): tf.Tensor;
 }
 
 /** Loads a backend into the calling thread and makes it tfjs's current one. */

@@ -61,7 +61,7 @@ export class BuiltStages {
     const batchNorm = options.batchNorm === 'deferred' ? new DeferredBatchNorm() : undefined;
     const { fused } = this.#backend;
     const layers = new StageLayers(spec, (layer, index) => {
-      if (fused !== undefined) lowerLayer(layer, fused.operations);
+      if (fused?.operations !== undefined) lowerLayer(layer, fused.operations);
       useCounterRandom(layer, String(index), this.#random);
       batchNorm?.defer(layer);
     });

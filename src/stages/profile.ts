@@ -81,10 +81,11 @@ function measuredNodes(
   optimizer: CompileSpec['optimizer'],
 ): MeasuredNode[] {
   const learned = new Set<number>();
+  const operations = backend.fused?.operations;
   return spec.nodes.map(({ layer, inputs, outputs }): MeasuredNode => {
     const alone = { ...spec, layers: [spec.layers[layer]!], nodes: [{ layer: 0, inputs, outputs }] };
     const layers = new StageLayers(alone, built => {
-      if (backend.fused !== undefined) lowerLayer(built, backend.fused.operations);
+      if (operations !== undefined) lowerLayer(built, operations);
     });
     const variables = spec.trainable
       .filter(ref => ref.layer === layer)

@@ -10,7 +10,7 @@ import type { Backend } from '../backends/index.js';
  */
 export function slotFreeCopy(backend: Backend, tensor: tf.Tensor, largestReceived: number): tf.Tensor {
   if (!backend.aliasesSlots || tensor.size > largestReceived) return tensor;
-  const copy = backend.fused?.copy(tensor) ?? tf.tidy(() => tf.mul(tensor, tf.scalar(1)));
+  const copy = backend.fused?.copy?.(tensor) ?? tf.tidy(() => tf.mul(tensor, tf.scalar(1)));
   tensor.dispose();
   return copy;
 }

@@ -7,7 +7,10 @@ import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import { BackendError } from '../../errors.js';
 import type { TensorData } from '../../protocol/tensor.js';
 import type { Backend } from '../backend.js';
+import { isFusionOn } from '../fusion.js';
+import { accumulateInPlace } from './accumulate.js';
 import { registerWasmTrainingKernels } from './kernels/index.js';
+import { heapOptimizer } from './optimizers/index.js';
 
 export async function loadWasmBackend(): Promise<Backend> {
   const wasm = await import('@tensorflow/tfjs-backend-wasm');
@@ -20,7 +23,7 @@ export async function loadWasmBackend(): Promise<Backend> {
   return {
     name: 'wasm',
     version: wasm.version_wasm,
-    fused: undefined,
+    fused: isFusionOn() ? { optimizer: heapOptimizer, accumulateInPlace } : undefined,
     aliasesSlots: false,
     fromSlot: (data, header) => tf.tensor(data, [...header.shape], header.dtype),
     // A view of the heap instead of `dataSync`, which would make a copy of its own first.

@@ -3,8 +3,10 @@
  * gradients that are zero but for it, and would hide an error.
  */
 import * as tf from '@tensorflow/tfjs';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { type InPlaceOptimizerFactory, loadBackend } from '#internal/backends/index.js';
 import { resourceOptimizer } from '#internal/backends/tensorflow/optimizers/index.js';
+import { heapOptimizer } from '#internal/backends/wasm/optimizers/index.js';
 import { backends, useBackend } from '../../helpers/backends.js';
 import { expectClose } from '../../helpers/compare.js';
 import { uniform } from '../../helpers/data.js';
@@ -22,6 +24,20 @@ const MAKERS: Record<string, () => tf.Optimizer> = {
   adamax: () => tf.train.adamax(0.01),
   'adamax with decay': () => tf.train.adamax(0.01, 0.9, 0.99, 1e-6, 0.1),
 };
+
+interface Subject {
+  readonly backend: 'tensorflow' | 'wasm';
+  readonly makeInPlace: InPlaceOptimizerFactory;
+  /** Of `MAKERS`, what the backend leaves to tfjs. */
+  readonly lacks: readonly string[];
+  /** Tensors that it holds for each weight besides the slots. */
+  readonly perWeight: number;
+}
+
+const SUBJECTS: readonly Subject[] = [
+  { backend: 'tensorflow', makeInPlace: resourceOptimizer, lacks: [], perWeight: 1 },
+  { backend: 'wasm', makeInPlace: heapOptimizer, lacks: ['adamax', 'adamax with decay'], perWeight: 0 },
+];
 
 const SCALES = [1, 1e-2, 1e-4, 1e-6, 1e-8];
 const SHAPES = [[5, 4], [7], [1], [2, 3, 2, 2]];
@@ -74,14 +90,16 @@ function expectSameMoves(
   }
 }
 
-describe.skipIf(!backends().includes('tensorflow'))('an in-place optimizer', () => {
-  beforeAll(() => useBackend('tensorflow'));
+const PRESENT = SUBJECTS.filter(({ backend }) => backends().includes(backend));
 
-  describe.each(Object.entries(MAKERS))('%s', (_, make) => {
+describe.each(PRESENT)('an in-place optimizer on $backend', ({ backend, makeInPlace, lacks, perWeight }) => {
+  beforeAll(() => useBackend(backend));
+
+  describe.each(Object.entries(MAKERS).filter(([name]) => !lacks.includes(name)))('%s', (_, make) => {
     it.each(SCALES)('steps as tfjs does with gradients near %s', scale => {
       const [plain, inPlace] = makeVariables();
       const reference = make();
-      const optimizer = resourceOptimizer(make(), inPlace)!;
+      const optimizer = makeInPlace(make(), inPlace)!;
       const starts = plain.map(variable => variable.dataSync().slice() as Float32Array);
       for (let step = 0; step < 10; step++) {
         const gradients = gradientsAt(step, scale);
@@ -112,7 +130,7 @@ describe.skipIf(!backends().includes('tensorflow'))('an in-place optimizer', () 
         );
       for (let step = 0; step < 3; step++) stepPlainly(reference, plain, skipping(step));
       for (const [index, variable] of inPlace.entries()) variable.assign(plain[index]!);
-      const optimizer = resourceOptimizer(make(), inPlace)!;
+      const optimizer = makeInPlace(make(), inPlace)!;
       const saved = await reference.getWeights().catch(() => undefined);
       // Adamax's slots cannot be saved; both sides start anew then.
       if (saved === undefined) return;
@@ -138,10 +156,27 @@ describe.skipIf(!backends().includes('tensorflow'))('an in-place optimizer', () 
     });
   });
 
+  it.runIf(backend === 'wasm').each(Object.entries(MAKERS).filter(([name]) => !lacks.includes(name)))(
+    'gives the very bits of tfjs: %s',
+    (_, make) => {
+      const [plain, inPlace] = makeVariables();
+      const reference = make();
+      const optimizer = makeInPlace(make(), inPlace)!;
+      for (let step = 0; step < 10; step++) {
+        const gradients = gradientsAt(step, 1e-3);
+        stepPlainly(reference, plain, gradients);
+        optimizer.apply(gradients, Number.NaN);
+      }
+      for (const [index, variable] of plain.entries()) {
+        expect(inPlace[index]!.dataSync()).toEqual(variable.dataSync());
+      }
+    },
+  );
+
   it('notices that a variable was assigned between two steps', () => {
     const [plain, inPlace] = makeVariables();
     const reference = tf.train.momentum(0.1, 0.9);
-    const optimizer = resourceOptimizer(tf.train.momentum(0.1, 0.9), inPlace)!;
+    const optimizer = makeInPlace(tf.train.momentum(0.1, 0.9), inPlace)!;
     for (let step = 0; step < 4; step++) {
       const gradients = gradientsAt(step, 1);
       stepPlainly(reference, plain, gradients);
@@ -163,7 +198,7 @@ describe.skipIf(!backends().includes('tensorflow'))('an in-place optimizer', () 
   it('never writes into memory that it was given', () => {
     const given = new Float32Array(new WebAssembly.Memory({ initial: 1 }).buffer, 0, 16).fill(1);
     const variable = tf.variable(tf.tensor(given, [16]), true, `optimized_${names++}`);
-    const optimizer = resourceOptimizer(tf.train.sgd(1), [variable])!;
+    const optimizer = makeInPlace(tf.train.sgd(1), [variable])!;
     // A first op makes TensorFlow use the array in place.
     tf.add(variable, 1).dispose();
     const gradient = tf.ones([16]);
@@ -173,9 +208,19 @@ describe.skipIf(!backends().includes('tensorflow'))('an in-place optimizer', () 
     expect([...given]).toEqual(new Array(16).fill(1));
   });
 
-  it('updates in place: the memory of a weight stays the same, and no tensor is left over', () => {
+  it('is seen by the products of a weight that was multiplied with before', () => {
+    const weight = tf.variable(tf.ones([4, 3]), true, `optimized_${names++}`);
+    const optimizer = makeInPlace(tf.train.sgd(1), [weight])!;
+    const x = tf.ones([2, 4]);
+    for (const expected of [4, 0, -4]) {
+      expect([...tf.matMul(x, weight as tf.Tensor2D).dataSync()]).toEqual(new Array(6).fill(expected));
+      optimizer.apply([tf.ones([4, 3])], Number.NaN);
+    }
+  });
+
+  it('has no memory but its slots, and leaves no tensor over', () => {
     const variable = tf.variable(tf.zeros([1000]), true, `optimized_${names++}`);
-    const optimizer = resourceOptimizer(tf.train.adam(0.1), [variable])!;
+    const optimizer = makeInPlace(tf.train.adam(0.1), [variable])!;
     const gradient = tf.ones([1000]);
     optimizer.apply([gradient], Number.NaN);
     const before = tf.memory();
@@ -183,19 +228,29 @@ describe.skipIf(!backends().includes('tensorflow'))('an in-place optimizer', () 
     expect(tf.memory().numTensors).toBe(before.numTensors);
     expect(tf.memory().numDataBuffers).toBe(before.numDataBuffers);
     optimizer.dispose();
-    // Two slots and the weight's handle.
-    expect(tf.memory().numTensors).toBe(before.numTensors - 3);
+    expect(tf.memory().numTensors).toBe(before.numTensors - 2 - perWeight);
     expect(variable.dataSync()[0]).not.toBe(0);
   });
 
-  it('leaves Adadelta, centered RMSProp and classes of the user to tfjs', () => {
+  it('is handed to stages unless MILLRACE_FUSED is 0', async () => {
+    expect((await loadBackend(backend)).fused?.optimizer).toBe(makeInPlace);
+    vi.stubEnv('MILLRACE_FUSED', '0');
+    try {
+      expect((await loadBackend(backend)).fused).toBeUndefined();
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  });
+
+  it('leaves Adadelta, centered RMSProp, classes of the user and what it does not know to tfjs', () => {
     class Own extends tf.SGDOptimizer {}
     for (const optimizer of [
+      ...lacks.map(name => MAKERS[name]!()),
       tf.train.adadelta(),
       tf.train.rmsprop(0.1, 0.9, 0, undefined, true),
       new Own(0.1),
     ]) {
-      expect(resourceOptimizer(optimizer, [])).toBeUndefined();
+      expect(makeInPlace(optimizer, [])).toBeUndefined();
     }
   });
 });

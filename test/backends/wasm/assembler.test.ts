@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { assembleModule, type Routine } from '#internal/backends/wasm/kernels/simd/assembler.js';
+import { add, div, elementWise, mul } from '#internal/backends/wasm/kernels/simd/element-wise.js';
 import { countedLoop } from '#internal/backends/wasm/kernels/simd/loop.js';
 import { routinesOn } from '#internal/backends/wasm/kernels/simd/routines.js';
 
@@ -50,6 +51,32 @@ describe('assembler', () => {
     expect(assemble('br nowhere')).toThrow("no label 'nowhere'");
     expect(assemble('block open')).toThrow("'open' has no end");
     expect(assemble('i32.const')).toThrow('ends within');
+  });
+});
+
+describe('an element-wise routine', () => {
+  const pass = elementWise({
+    name: 'test',
+    reads: ['a', 'b'],
+    scalars: ['factor', 'divisor'],
+    writes: { b: mul('a', 'factor'), sum: add('b', div('a', 'divisor')) },
+  });
+
+  it('writes as many elements as it is told and sees what it has written', () => {
+    const memory = new WebAssembly.Memory({ initial: 1 });
+    const module = new WebAssembly.Module(assembleModule([pass]));
+    const { test } = new WebAssembly.Instance(module, { env: { memory } }).exports;
+    const floats = new Float32Array(memory.buffer);
+    for (let count = 0; count < 10; count++) {
+      floats.fill(-1);
+      for (let index = 0; index < count; index++) floats[index] = index;
+      (test as (...operands: number[]) => void)(0, 80, 160, count, 2, 0.5);
+      const expected = (scale: number): number[] =>
+        Array.from({ length: 20 }, (_, index) => (index < count ? index * scale : -1));
+      expect([...floats.subarray(0, 20)]).toEqual(expected(1));
+      expect([...floats.subarray(20, 40)]).toEqual(expected(2));
+      expect([...floats.subarray(40, 60)]).toEqual(expected(4));
+    }
   });
 });
 

@@ -6,6 +6,7 @@
  * RMSProp (tfjs takes the root of a negative number, and NaN is what a user would get plainly).
  */
 import * as tf from '@tensorflow/tfjs';
+import { RunningPower } from '../../running-power.js';
 import { type RawOps, rawOps } from '../raw-ops.js';
 
 /** What one step passes to each variable's op: scalars made once a step. */
@@ -104,25 +105,6 @@ const rmsprop: MakeRule = config =>
             ]);
         },
       };
-
-/** tfjs's running power of a factor: multiplied in float32 step by step, taken as a power when training resumes. */
-class RunningPower {
-  readonly #factor: number;
-  value: number;
-
-  constructor(factor: number) {
-    this.#factor = Math.fround(factor);
-    this.value = this.#factor;
-  }
-
-  advance(): void {
-    this.value = Math.fround(this.value * this.#factor);
-  }
-
-  resume(iterations: number): void {
-    this.value = Math.fround(this.#factor ** (iterations + 1));
-  }
-}
 
 /**
  * TensorFlow adds epsilon before the second moment's correction, tfjs after it: epsilon shrinks with the correction. And

@@ -8,10 +8,13 @@
  * Encoding: https://webassembly.github.io/spec/core/binary/
  */
 
-/** One exported function: all its parameters are i32 and it returns nothing. */
+/** One exported function, which returns nothing. */
 export interface Routine {
   readonly name: string;
+  /** Of type i32: addresses and counts. */
   readonly parameters: readonly string[];
+  /** Parameters of type f32, which follow the others. */
+  readonly scalars?: readonly string[];
   readonly locals: {
     readonly i32?: readonly string[];
     readonly f32?: readonly string[];
@@ -63,8 +66,11 @@ const INSTRUCTIONS: Readonly<Record<string, readonly [opcode: readonly number[],
   'f32x4.splat': [[SIMD_PREFIX, 0x13], 'none'],
   'f32x4.eq': [[SIMD_PREFIX, 0x41], 'none'],
   'f32x4.pmax': [[SIMD_PREFIX, 0xeb, 0x01], 'none'],
+  'f32x4.sqrt': [[SIMD_PREFIX, 0xe3, 0x01], 'none'],
   'f32x4.add': [[SIMD_PREFIX, 0xe4, 0x01], 'none'],
+  'f32x4.sub': [[SIMD_PREFIX, 0xe5, 0x01], 'none'],
   'f32x4.mul': [[SIMD_PREFIX, 0xe6, 0x01], 'none'],
+  'f32x4.div': [[SIMD_PREFIX, 0xe7, 0x01], 'none'],
 };
 
 const VALUE_TYPES = { i32: 0x7f, f32: 0x7d, v128: 0x7b } as const;
@@ -108,7 +114,10 @@ const section = (id: number, content: number[]): number[] => [id, ...unsigned(co
 function assembleBody(routine: Routine): number[] {
   const { i32 = [], f32 = [], v128 = [] } = routine.locals;
   const localIndex = new Map(
-    [...routine.parameters, ...i32, ...f32, ...v128].map((name, index) => [name, index]),
+    [...routine.parameters, ...(routine.scalars ?? []), ...i32, ...f32, ...v128].map((name, index) => [
+      name,
+      index,
+    ]),
   );
   const labels: string[] = [];
   const tokens = routine.body
@@ -181,9 +190,9 @@ function assembleBody(routine: Routine): number[] {
 
 /** The binary of a module that imports `env.memory` and exports every routine under its name. */
 export function assembleModule(routines: readonly Routine[]): Uint8Array<ArrayBuffer> {
-  const types = routines.map(routine => [
+  const types = routines.map(({ parameters, scalars = [] }) => [
     FUNCTION_TYPE,
-    ...vector(routine.parameters.map(() => [VALUE_TYPES.i32])),
+    ...vector([...parameters.map(() => [VALUE_TYPES.i32]), ...scalars.map(() => [VALUE_TYPES.f32])]),
     ...vector([]),
   ]);
   return new Uint8Array([

@@ -5,12 +5,14 @@
 import { ADD_ROWS } from './add-rows.js';
 import { assembleModule } from './assembler.js';
 import { DEPTHWISE_FILTER } from './depthwise-filter.js';
+import type { ElementWiseRoutine } from './element-wise.js';
 import { MAX_WINDOW, MAX_WINDOW_GRADIENT } from './max-window.js';
+import { OPTIMIZER_STEPS, type OptimizerStepName } from './optimizer-steps.js';
 import { SEGMENT_SUM } from './segment-sum.js';
 import { TRANSPOSE } from './transpose.js';
 
 /** All addresses and steps are in bytes; nothing is allocated, so views of the heap stay valid. */
-export interface Routines {
+export interface Routines extends Readonly<Record<OptimizerStepName, ElementWiseRoutine>> {
   transpose(source: number, target: number, rows: number, columns: number): void;
   depthwiseFilter(
     x: number,
@@ -56,7 +58,15 @@ export interface Routines {
   ): void;
 }
 
-const ROUTINES = [ADD_ROWS, DEPTHWISE_FILTER, MAX_WINDOW, MAX_WINDOW_GRADIENT, SEGMENT_SUM, TRANSPOSE];
+const ROUTINES = [
+  ADD_ROWS,
+  DEPTHWISE_FILTER,
+  MAX_WINDOW,
+  MAX_WINDOW_GRADIENT,
+  SEGMENT_SUM,
+  TRANSPOSE,
+  ...OPTIMIZER_STEPS,
+];
 
 const routinesOfMemory = new WeakMap<WebAssembly.Memory, Routines>();
 
