@@ -90,7 +90,7 @@ describe('SIMD routines', () => {
     memory.grow(1);
     const floats = new Float32Array(memory.buffer, PAGE_BYTES);
     floats.set([1, 2, 3, 4, 5, 6]);
-    routines.transpose(PAGE_BYTES, PAGE_BYTES + 24, 2, 3);
+    routines.transpose(PAGE_BYTES, PAGE_BYTES + 24, 2, 3, 12, 8);
     expect([...floats.subarray(6, 12)]).toEqual([1, 4, 2, 5, 3, 6]);
   });
 
@@ -104,7 +104,7 @@ describe('SIMD routines', () => {
         floats.fill(-1);
         const size = rows * columns;
         for (let index = 0; index < size; index++) floats[index] = index;
-        routines.transpose(0, (size + 1) * 4, rows, columns);
+        routines.transpose(0, (size + 1) * 4, rows, columns, 4 * columns, 4 * rows);
         expect(floats[size]).toBe(-1);
         expect(floats[2 * size + 1]).toBe(-1);
         const wrong = floats

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
-import { describe, it } from 'vitest';
-import { expectSame, values } from './both-backends.js';
+import { describe, expect, it } from 'vitest';
+import { expectSame, use, values } from './both-backends.js';
 
 /** Sizes on both sides of every cut-off: of vector width, of the 48-wide blocks, of the limit for the scalar loop. */
 const size = fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 10, max: 70 }));
@@ -52,6 +52,51 @@ describe('BatchMatMul on wasm', () => {
       }),
       { numRuns: 150 },
     );
+  });
+
+  it('multiplies matrices that are larger than a block in every direction', async () => {
+    const large = fc.record({
+      m: fc.integer({ min: 250, max: 270 }),
+      k: fc.integer({ min: 505, max: 530 }),
+      n: fc.integer({ min: 5, max: 20 }),
+      transposeA: flag,
+      transposeB: flag,
+      batch: fc.constant<[number[], number[]]>([[], []]),
+    });
+    await fc.assert(
+      fc.asyncProperty(large, async shape => {
+        await expectSame(() => {
+          const { a, b } = operands(shape);
+          return [tf.matMul(a, b, shape.transposeA, shape.transposeB)];
+        });
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('takes every element from its place and no other', async () => {
+    await use('wasm');
+    // Numbers that float32 sums exactly.
+    const whole = (shape: [number, number], seed: number): tf.Tensor2D =>
+      tf.tidy(() => tf.round(tf.mul(values(shape, seed), 8)) as tf.Tensor2D);
+    for (const [m, k, n] of [
+      [257, 513, 9],
+      [5, 1025, 17],
+      [256, 512, 8],
+    ] as const) {
+      const [a, b] = [whole([m, k], 1), whole([k, n], 2)];
+      const product = tf.matMul(a, b).dataSync();
+      const [left, right] = [a.dataSync(), b.dataSync()];
+      for (let row = 0; row < m; row++) {
+        for (let column = 0; column < n; column++) {
+          let expected = 0;
+          for (let inner = 0; inner < k; inner++)
+            expected += left[row * k + inner]! * right[inner * n + column]!;
+          if (product[row * n + column] !== expected) expect([row, column]).toBeUndefined();
+        }
+      }
+      tf.dispose([a, b]);
+    }
   });
 
   it('has the gradients of cpu', async () => {

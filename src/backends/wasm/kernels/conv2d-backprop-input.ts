@@ -101,6 +101,8 @@ function selectTaps(
         target,
         inChannels,
         outChannels,
+        outChannels * FLOAT_BYTES,
+        inChannels * FLOAT_BYTES,
       );
       target += matrixSize * FLOAT_BYTES;
     }

@@ -9,8 +9,8 @@
  * Two rules that every kernel here follows:
  * 1. **Views last.** Making an output may grow the heap, which detaches every typed array over it. So a kernel
  *    allocates all it needs first and takes its views after that; running another kernel counts as allocating.
- * 2. **A buffer that was an operand is never rewritten.** XNNPACK packs the right operand of a matrix product, and the
- *    filter of a convolution, at its first use and keeps the packed copy until the tensor id is disposed. Writing
+ * 2. **A buffer that was an operand is never rewritten.** XNNPACK packs the right operand of a small matrix product, and
+ *    the filter of a convolution, at its first use and keeps the packed copy until the tensor id is disposed. Writing
  *    into the heap afterwards goes unnoticed: the next product still uses the old numbers. Whoever wants to update such
  *    a tensor in place has to give it a new id, as `aliasOf` does.
  */

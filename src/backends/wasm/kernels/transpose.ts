@@ -59,7 +59,7 @@ export function canonicalPermutation(
 }
 
 /** Transposes each of `count` adjacent matrices. The caller owns the result, which has the given shape. */
-export function transposeMatrices(
+function transposeMatrices(
   backend: WasmBackend,
   source: TensorInfo,
   [count, rows, columns]: readonly [number, number, number],
@@ -71,7 +71,8 @@ export function transposeMatrices(
   const targetAddress = addressOf(backend, target);
   const { transpose } = routines(backend);
   for (let index = 0; index < count; index++) {
-    transpose(sourceAddress + index * matrixBytes, targetAddress + index * matrixBytes, rows, columns);
+    const offset = index * matrixBytes;
+    transpose(sourceAddress + offset, targetAddress + offset, rows, columns, 4 * columns, 4 * rows);
   }
   return target;
 }

@@ -4,16 +4,42 @@
  */
 import { ADD_ROWS } from './add-rows.js';
 import { assembleModule } from './assembler.js';
+import { COPY_ROWS } from './copy-rows.js';
 import { DEPTHWISE_FILTER } from './depthwise-filter.js';
 import type { ElementWiseRoutine } from './element-wise.js';
 import { MAX_WINDOW, MAX_WINDOW_GRADIENT } from './max-window.js';
+import { MULTIPLY_PANEL } from './multiply-panel.js';
 import { OPTIMIZER_STEPS, type OptimizerStepName } from './optimizer-steps.js';
 import { SEGMENT_SUM } from './segment-sum.js';
 import { TRANSPOSE } from './transpose.js';
 
 /** All addresses and steps are in bytes; nothing is allocated, so views of the heap stay valid. */
 export interface Routines extends Readonly<Record<OptimizerStepName, ElementWiseRoutine>> {
-  transpose(source: number, target: number, rows: number, columns: number): void;
+  transpose(
+    source: number,
+    target: number,
+    rows: number,
+    columns: number,
+    sourceStride: number,
+    targetStride: number,
+  ): void;
+  copyRows(
+    source: number,
+    target: number,
+    rows: number,
+    columns: number,
+    sourceStep: number,
+    targetStep: number,
+  ): void;
+  multiplyPanel(
+    a: number,
+    b: number,
+    c: number,
+    cStep: number,
+    tiles: number,
+    depth: number,
+    isSum: number,
+  ): void;
   depthwiseFilter(
     x: number,
     dy: number,
@@ -60,9 +86,11 @@ export interface Routines extends Readonly<Record<OptimizerStepName, ElementWise
 
 const ROUTINES = [
   ADD_ROWS,
+  COPY_ROWS,
   DEPTHWISE_FILTER,
   MAX_WINDOW,
   MAX_WINDOW_GRADIENT,
+  MULTIPLY_PANEL,
   SEGMENT_SUM,
   TRANSPOSE,
   ...OPTIMIZER_STEPS,

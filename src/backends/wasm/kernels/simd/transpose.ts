@@ -1,5 +1,6 @@
 /**
- * `transpose(source, target, rows, columns)`: the transpose of a row-major float32 matrix, by byte addresses.
+ * `transpose(source, target, rows, columns, sourceStride, targetStride)`: the transpose of a row-major float32 matrix, by
+ * byte addresses. Strides are the bytes between rows on either side.
  *
  * Works in 4 × 4 tiles held in registers, down strips of four columns, within bands of 64 rows:
  *
@@ -61,25 +62,12 @@ const copyRest = (firstRow: string, firstColumn: string, endColumn: string): str
 
 export const TRANSPOSE: Routine = {
   name: 'transpose',
-  parameters: ['source', 'target', 'rows', 'columns'],
+  parameters: ['source', 'target', 'rows', 'columns', 'sourceStride', 'targetStride'],
   locals: {
-    i32: [
-      'sourceStride',
-      'targetStride',
-      'band',
-      'bandEnd',
-      'tileEnd',
-      'tileColumns',
-      'row',
-      'column',
-      'from',
-      'to',
-    ],
+    i32: ['band', 'bandEnd', 'tileEnd', 'tileColumns', 'row', 'column', 'from', 'to'],
     v128: ['r0', 'r1', 'r2', 'r3', 'low01', 'high01', 'low23', 'high23'],
   },
   body: `
-    local.get columns i32.const 2 i32.shl local.set sourceStride
-    local.get rows i32.const 2 i32.shl local.set targetStride
     local.get columns i32.const -4 i32.and local.set tileColumns
     ${countedLoop({
       counter: 'band',
