@@ -33,8 +33,8 @@ export interface FusedBackend {
    * of a matrix product. Both stay the caller's.
    */
   accumulateInPlace(sum: tf.Tensor, addend: tf.Tensor): void;
-  /** Without them, layers run tfjs's own operations. */
-  readonly operations?: FusedOperations;
+  /** Where one is absent, layers run tfjs's own operations. */
+  readonly operations?: Partial<FusedOperations>;
   /** A float32 tensor with memory of its own, where that takes less than a multiplication. The original stays the caller's. */
   copy?(tensor: tf.Tensor): tf.Tensor;
 }

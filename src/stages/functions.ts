@@ -28,7 +28,7 @@ export interface OutputFunctions {
 /** The loss and metrics of every model output, in the model's order; losses in the backend's form where it has one. */
 export async function resolveFunctions(
   spec: CompileSpec,
-  operations?: FusedOperations,
+  operations?: Partial<FusedOperations>,
 ): Promise<OutputFunctions[]> {
   const resolved: OutputFunctions[] = [];
   for (const [index, { shape }] of spec.outputs.entries()) {
@@ -55,10 +55,11 @@ export async function resolveFunctions(
 /** A loss that the backend computes in one kernel; the metric of the same name stays tfjs's. */
 function fusedLoss(
   loss: string | LossOrMetric,
-  operations: FusedOperations | undefined,
+  operations: Partial<FusedOperations> | undefined,
 ): LossOrMetric | undefined {
-  if (loss !== 'categoricalCrossentropy' || operations === undefined) return undefined;
-  return (target, output) => operations.categoricalCrossentropy(tf.cast(target, 'float32'), output);
+  const fused = operations?.categoricalCrossentropy;
+  if (loss !== 'categoricalCrossentropy' || fused === undefined) return undefined;
+  return (target, output) => fused(tf.cast(target, 'float32'), output);
 }
 
 async function resolve(named: NamedFunction): Promise<string | LossOrMetric> {

@@ -14,32 +14,90 @@ import { layerNorm } from './layer-norm.js';
 import { globalAverage1d, globalAverage2d, globalMax1d } from './pooling.js';
 import { gru, lstm } from './recurrent.js';
 
+interface Lowered {
+  /** What the backend must have. One that has any operation but those of recurrent layers has all of them. */
+  readonly operation: keyof FusedOperations;
+  readonly lower: Lowering;
+  readonly make: () => Layer;
+}
+
 /** By class name. */
-const LOWERINGS: ReadonlyMap<string, { readonly lower: Lowering; readonly make: () => Layer }> = new Map([
-  ['Dense', { lower: dense, make: () => tf.layers.dense({ units: 1 }) }],
-  ['Embedding', { lower: embedding, make: () => tf.layers.embedding({ inputDim: 1, outputDim: 1 }) }],
-  ['Conv1D', { lower: convolution, make: () => tf.layers.conv1d({ filters: 1, kernelSize: 1 }) }],
-  ['Conv2D', { lower: convolution, make: () => tf.layers.conv2d({ filters: 1, kernelSize: 1 }) }],
+const LOWERINGS: ReadonlyMap<string, Lowered> = new Map<string, Lowered>([
+  ['Dense', { operation: 'dense', lower: dense, make: () => tf.layers.dense({ units: 1 }) }],
+  [
+    'Embedding',
+    {
+      operation: 'embedding',
+      lower: embedding,
+      make: () => tf.layers.embedding({ inputDim: 1, outputDim: 1 }),
+    },
+  ],
+  [
+    'Conv1D',
+    {
+      operation: 'convolution',
+      lower: convolution,
+      make: () => tf.layers.conv1d({ filters: 1, kernelSize: 1 }),
+    },
+  ],
+  [
+    'Conv2D',
+    {
+      operation: 'convolution',
+      lower: convolution,
+      make: () => tf.layers.conv2d({ filters: 1, kernelSize: 1 }),
+    },
+  ],
   [
     'DepthwiseConv2D',
-    { lower: depthwiseConvolution, make: () => tf.layers.depthwiseConv2d({ kernelSize: 1 }) },
+    {
+      operation: 'depthwiseConvolution',
+      lower: depthwiseConvolution,
+      make: () => tf.layers.depthwiseConv2d({ kernelSize: 1 }),
+    },
   ],
   [
     'SeparableConv2D',
-    { lower: separableConvolution, make: () => tf.layers.separableConv2d({ filters: 1, kernelSize: 1 }) },
+    {
+      operation: 'depthwiseConvolution',
+      lower: separableConvolution,
+      make: () => tf.layers.separableConv2d({ filters: 1, kernelSize: 1 }),
+    },
   ],
-  ['Activation', { lower: activation, make: () => tf.layers.activation({ activation: 'linear' }) }],
-  ['ReLU', { lower: relu, make: () => tf.layers.reLU() }],
-  ['LeakyReLU', { lower: leakyRelu, make: () => tf.layers.leakyReLU() }],
-  ['Softmax', { lower: softmax, make: () => tf.layers.softmax() }],
-  ['BatchNormalization', { lower: batchNorm, make: () => tf.layers.batchNormalization() }],
-  ['LayerNormalization', { lower: layerNorm, make: () => tf.layers.layerNormalization() }],
-  ['GlobalAveragePooling1D', { lower: globalAverage1d, make: () => tf.layers.globalAveragePooling1d({}) }],
-  ['GlobalAveragePooling2D', { lower: globalAverage2d, make: () => tf.layers.globalAveragePooling2d({}) }],
-  ['GlobalMaxPooling1D', { lower: globalMax1d, make: () => tf.layers.globalMaxPooling1d({}) }],
-  ['LSTM', { lower: lstm, make: () => tf.layers.lstm({ units: 1 }) }],
-  ['GRU', { lower: gru, make: () => tf.layers.gru({ units: 1 }) }],
-] as const);
+  [
+    'Activation',
+    {
+      operation: 'activation',
+      lower: activation,
+      make: () => tf.layers.activation({ activation: 'linear' }),
+    },
+  ],
+  ['ReLU', { operation: 'activation', lower: relu, make: () => tf.layers.reLU() }],
+  ['LeakyReLU', { operation: 'activation', lower: leakyRelu, make: () => tf.layers.leakyReLU() }],
+  ['Softmax', { operation: 'activation', lower: softmax, make: () => tf.layers.softmax() }],
+  [
+    'BatchNormalization',
+    { operation: 'batchNorm', lower: batchNorm, make: () => tf.layers.batchNormalization() },
+  ],
+  [
+    'LayerNormalization',
+    { operation: 'layerNorm', lower: layerNorm, make: () => tf.layers.layerNormalization() },
+  ],
+  [
+    'GlobalAveragePooling1D',
+    { operation: 'globalAverage', lower: globalAverage1d, make: () => tf.layers.globalAveragePooling1d({}) },
+  ],
+  [
+    'GlobalAveragePooling2D',
+    { operation: 'globalAverage', lower: globalAverage2d, make: () => tf.layers.globalAveragePooling2d({}) },
+  ],
+  [
+    'GlobalMaxPooling1D',
+    { operation: 'globalMax', lower: globalMax1d, make: () => tf.layers.globalMaxPooling1d({}) },
+  ],
+  ['LSTM', { operation: 'lstm', lower: lstm, make: () => tf.layers.lstm({ units: 1 }) }],
+  ['GRU', { operation: 'gru', lower: gru, make: () => tf.layers.gru({ units: 1 }) }],
+]);
 
 /** Classes of layers that may be lowered. */
 export const LOWERED_CLASSES: readonly string[] = [...LOWERINGS.keys()];
@@ -54,14 +112,15 @@ function isGenuine(layer: Layer, className: string, make: () => Layer): boolean 
 }
 
 /** Lowers a built layer, or the layers inside it. */
-export function lowerLayer(layer: Layer, operations: FusedOperations): void {
+export function lowerLayer(layer: Layer, operations: Partial<FusedOperations>): void {
   const className = layer.getClassName();
   const lowering = LOWERINGS.get(className);
   if (lowering === undefined || !isGenuine(layer, className, lowering.make)) {
     for (const inner of innerLayers(layer)) lowerLayer(inner, operations);
     return;
   }
-  const fusedCall = lowering.lower(layer, operations);
+  if (operations[lowering.operation] === undefined) return;
+  const fusedCall = lowering.lower(layer, operations as FusedOperations);
   if (fusedCall === undefined) return;
   const plainCall = layer.call.bind(layer);
   layer.call = (inputs, kwargs) =>
