@@ -63,6 +63,7 @@ export const FUSED_KERNELS: readonly FusedKernelRow[] = [
     separatesWeights: false,
   },
   { kernel: 'MillraceLstm', backends: TENSORFLOW, usedBy: ['LSTM'], separatesWeights: true },
+  { kernel: 'MillraceHeapLstm', backends: ['wasm'], usedBy: ['LSTM'], separatesWeights: true },
   { kernel: 'MillraceGru', backends: TENSORFLOW, usedBy: ['GRU'], separatesWeights: true },
   {
     kernel: 'MillraceGlobalAverage',

@@ -9,6 +9,7 @@ import type { TensorData } from '../../protocol/tensor.js';
 import type { Backend } from '../backend.js';
 import { isFusionOn } from '../fusion.js';
 import { accumulateInPlace } from './accumulate.js';
+import { fusedOperations } from './fused/index.js';
 import { registerWasmTrainingKernels } from './kernels/index.js';
 import { heapOptimizer } from './optimizers/index.js';
 
@@ -23,7 +24,9 @@ export async function loadWasmBackend(): Promise<Backend> {
   return {
     name: 'wasm',
     version: wasm.version_wasm,
-    fused: isFusionOn() ? { optimizer: heapOptimizer, accumulateInPlace } : undefined,
+    fused: isFusionOn()
+      ? { optimizer: heapOptimizer, operations: fusedOperations, accumulateInPlace }
+      : undefined,
     aliasesSlots: false,
     fromSlot: (data, header) => tf.tensor(data, [...header.shape], header.dtype),
     // A view of the heap instead of `dataSync`, which would make a copy of its own first.

@@ -8,6 +8,7 @@ import { disposeTape, recordTape, type TapeNode } from '#internal/tfjs/internals
 import { backends, useBackend } from '../../helpers/backends.js';
 import { expectTensorsClose } from '../../helpers/compare.js';
 import { oneHot, uniform } from '../../helpers/data.js';
+import { OPERATIONS } from './layer-oracle.js';
 
 const settings = { strides: [1, 1], padding: 'same', activation: 'relu' } as const;
 const recurrent = {
@@ -21,6 +22,15 @@ const recurrent = {
 const LARGE_ROWS = 1_000;
 
 type Make = (operations: FusedOperations) => tf.Tensor;
+
+const callLstm =
+  (gates: { gate: 'hardSigmoid' | 'sigmoid' } = recurrent): Make =>
+  ops =>
+    ops.lstm(
+      uniform([2, 4, 3], 1) as tf.Tensor3D,
+      { kernel: uniform([3, 8], 2), recurrentKernel: uniform([2, 8], 3), bias: uniform([8], 4) },
+      { ...recurrent, ...gates },
+    );
 
 /** One call of each kernel, all inputs from outside. */
 const CALLS: Record<string, Make> = {
@@ -40,18 +50,9 @@ const CALLS: Record<string, Make> = {
   MillraceActivationOfOutput: ops => ops.activation(uniform([3, 4], 1), 'sigmoid'),
   MillraceActivationOfInput: ops => ops.activation(uniform([3, 4], 1), 'softplus'),
   MillraceEmbedding: ops => ops.embedding(uniform([5, 3], 1), tf.tensor2d([[0, 2, 4]], undefined, 'int32')),
-  MillraceLstm: ops =>
-    ops.lstm(
-      uniform([2, 4, 3], 1) as tf.Tensor3D,
-      { kernel: uniform([3, 8], 2), recurrentKernel: uniform([2, 8], 3), bias: uniform([8], 4) },
-      recurrent,
-    ),
-  MillraceBlockLstm: ops =>
-    ops.lstm(
-      uniform([2, 4, 3], 1) as tf.Tensor3D,
-      { kernel: uniform([3, 8], 2), recurrentKernel: uniform([2, 8], 3), bias: uniform([8], 4) },
-      { ...recurrent, gate: 'sigmoid' },
-    ),
+  MillraceLstm: callLstm(),
+  MillraceBlockLstm: callLstm({ gate: 'sigmoid' }),
+  MillraceHeapLstm: callLstm(),
   MillraceGru: ops =>
     ops.gru(
       uniform([2, 4, 3], 1) as tf.Tensor3D,
@@ -70,11 +71,17 @@ const SAMPLE_INPUTS = ['x', 'probabilities'];
 
 type Execute = (...args: unknown[]) => unknown;
 
-/** Counts the ops that TensorFlow runs. */
+/** The methods by which each backend makes what an op results in. */
+const MAKING: Readonly<Record<string, readonly string[]>> = {
+  tensorflow: ['executeSingleOutput', 'executeMultipleOutputs'],
+  wasm: ['makeOutput'],
+};
+
+/** Counts the ops that the backend runs. */
 function countOps(run: () => unknown): number {
   const backend = tf.backend() as unknown as Record<string, Execute>;
   let count = 0;
-  const names = ['executeSingleOutput', 'executeMultipleOutputs'];
+  const names = MAKING[tf.getBackend()]!;
   for (const name of names) {
     const original = backend[name]!;
     backend[name] = (...args) => {
@@ -102,102 +109,99 @@ describe('the table of fused kernels', () => {
   });
 });
 
-describe.skipIf(!backends().includes('tensorflow'))('a fused kernel', () => {
-  let operations: FusedOperations;
-  beforeAll(async () => {
-    await useBackend('tensorflow');
-    operations = (await import('#internal/backends/tensorflow/fused/index.js')).fusedOperations;
-  });
+const PRESENT = backends().filter(backend => OPERATIONS[backend] !== undefined);
+
+describe.each(PRESENT)('a fused kernel on %s', backend => {
+  const rows = FUSED_KERNELS.filter(row => row.backends.includes(backend));
+  const operations = OPERATIONS[backend] as FusedOperations;
+  beforeAll(() => useBackend(backend));
 
   it('is registered with its gradient for the backends of its row, and there alone', () => {
     for (const { kernel, backends: named } of FUSED_KERNELS) {
-      for (const backend of ['tensorflow', 'wasm', 'cpu'] as const) {
-        const registered = tf.getKernelsForBackend(backend).some(({ kernelName }) => kernelName === kernel);
-        expect([kernel, backend, registered]).toEqual([kernel, backend, named.includes(backend)]);
+      for (const other of ['tensorflow', 'wasm', 'cpu'] as const) {
+        const registered = tf.getKernelsForBackend(other).some(({ kernelName }) => kernelName === kernel);
+        expect([kernel, other, registered]).toEqual([kernel, other, named.includes(other)]);
       }
       expect(tf.getGradient(kernel)).toBeDefined();
     }
     const own = tf
-      .getKernelsForBackend('tensorflow')
+      .getKernelsForBackend(backend)
       .filter(({ kernelName }) => kernelName.startsWith('Millrace'));
-    expect(own).toHaveLength(FUSED_KERNELS.length);
+    expect(own).toHaveLength(rows.length);
   });
 
-  describe.each(FUSED_KERNELS.map(row => [row.kernel, row] as const))(
-    '%s',
-    (kernel, { separatesWeights }) => {
-      function record(): { node: TapeNode; tape: TapeNode[]; output: tf.Tensor } {
-        const { result: output, tape } = recordTape(() => tf.keep(CALLS[kernel]!(operations)));
-        const node = tape.find(({ kernelName }) => kernelName === kernel)!;
-        return { node, tape, output };
-      }
+  describe.each(rows.map(row => [row.kernel, row] as const))('%s', (kernel, { separatesWeights }) => {
+    function record(): { node: TapeNode; tape: TapeNode[]; output: tf.Tensor } {
+      const { result: output, tape } = recordTape(() => tf.keep(CALLS[kernel]!(operations)));
+      const node = tape.find(({ kernelName }) => kernelName === kernel)!;
+      return { node, tape, output };
+    }
 
-      it('computes no gradient before it is asked for it', () => {
-        tf.tidy(() => {
+    it('computes no gradient before it is asked for it', () => {
+      tf.tidy(() => {
+        const { node, tape } = record();
+        const dy = uniform(node.outputs[0]!.shape, 9);
+        expect(countOps(() => node.gradient!([dy]))).toBe(0);
+        disposeTape(tape);
+      });
+    });
+
+    it.runIf(separatesWeights !== undefined)('has the separation of B and W that the table says', () => {
+      tf.tidy(() => {
+        const { node, tape } = record();
+        const dy = uniform(node.outputs[0]!.shape, 9);
+        const thunks = node.gradient!([dy]);
+        const weights = Object.keys(thunks).filter(name => !SAMPLE_INPUTS.includes(name));
+        if (thunks['x'] !== undefined) tf.clone(thunks['x']());
+        for (const name of weights) {
+          const count = countOps(() => thunks[name]!());
+          expect(count > 0, `${name} is computed by itself`).toBe(separatesWeights);
+        }
+        disposeTape(tape);
+      });
+    });
+
+    it('gives the same gradients in any order, W long before B too', () => {
+      tf.tidy(() => {
+        const inOrder = (names: (all: string[]) => string[]): Record<string, tf.Tensor> => {
           const { node, tape } = record();
-          const dy = uniform(node.outputs[0]!.shape, 9);
-          expect(countOps(() => node.gradient!([dy]))).toBe(0);
+          const thunks = node.gradient!([uniform(node.outputs[0]!.shape, 9)]);
+          const made = names(Object.keys(thunks)).map(name => [name, tf.clone(thunks[name]!())] as const);
           disposeTape(tape);
-        });
-      });
-
-      it.runIf(separatesWeights !== undefined)('has the separation of B and W that the table says', () => {
-        tf.tidy(() => {
-          const { node, tape } = record();
-          const dy = uniform(node.outputs[0]!.shape, 9);
-          const thunks = node.gradient!([dy]);
-          const weights = Object.keys(thunks).filter(name => !SAMPLE_INPUTS.includes(name));
-          if (thunks['x'] !== undefined) tf.clone(thunks['x']());
-          for (const name of weights) {
-            const count = countOps(() => thunks[name]!());
-            expect(count > 0, `${name} is computed by itself`).toBe(separatesWeights);
-          }
-          disposeTape(tape);
-        });
-      });
-
-      it('gives the same gradients in any order, W long before B too', () => {
-        tf.tidy(() => {
-          const inOrder = (names: (all: string[]) => string[]): Record<string, tf.Tensor> => {
-            const { node, tape } = record();
-            const thunks = node.gradient!([uniform(node.outputs[0]!.shape, 9)]);
-            const made = names(Object.keys(thunks)).map(name => [name, tf.clone(thunks[name]!())] as const);
-            disposeTape(tape);
-            return Object.fromEntries(made);
-          };
-          const forwards = inOrder(names => names);
-          const backwards = inOrder(names => [...names].reverse());
-          const names = Object.keys(forwards);
-          expectTensorsClose(
-            names.map(name => backwards[name]!),
-            names.map(name => forwards[name]!),
-            kernel,
-          );
-        });
-      });
-
-      it('leaves nothing behind, with its gradients and without', () => {
-        const { numTensors, numDataBuffers } = tf.memory();
-        const run = (wanted: boolean): void => {
-          tf.engine().startScope();
-          const { node, tape, output } = record();
-          if (wanted)
-            for (const thunk of Object.values(node.gradient!([uniform(node.outputs[0]!.shape, 9)]))) thunk();
-          disposeTape(tape);
-          output.dispose();
-          tf.engine().endScope();
+          return Object.fromEntries(made);
         };
-        run(true);
-        run(false);
-        tf.tidy(() => {
-          CALLS[kernel]!(operations);
-        });
-        expect(tf.memory()).toMatchObject({ numTensors, numDataBuffers });
+        const forwards = inOrder(names => names);
+        const backwards = inOrder(names => [...names].reverse());
+        const names = Object.keys(forwards);
+        expectTensorsClose(
+          names.map(name => backwards[name]!),
+          names.map(name => forwards[name]!),
+          kernel,
+        );
       });
-    },
-  );
+    });
 
-  it.each([
+    it('leaves nothing behind, with its gradients and without', () => {
+      const { numTensors, numDataBuffers } = tf.memory();
+      const run = (wanted: boolean): void => {
+        tf.engine().startScope();
+        const { node, tape, output } = record();
+        if (wanted)
+          for (const thunk of Object.values(node.gradient!([uniform(node.outputs[0]!.shape, 9)]))) thunk();
+        disposeTape(tape);
+        output.dispose();
+        tf.engine().endScope();
+      };
+      run(true);
+      run(false);
+      tf.tidy(() => {
+        CALLS[kernel]!(operations);
+      });
+      expect(tf.memory()).toMatchObject({ numTensors, numDataBuffers });
+    });
+  });
+
+  it.runIf(backend === 'tensorflow').each([
     ['few', 1],
     ['many', LARGE_ROWS],
   ])('of the cross-entropy equals tfjs where %s probabilities are clipped, scaled or exact', (_, times) => {

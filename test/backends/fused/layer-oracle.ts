@@ -1,10 +1,18 @@
 /** Computes a layer and all its gradients twice, as tfjs does and lowered, from the same weights. */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'vitest';
-import { fusedOperations } from '#internal/backends/tensorflow/fused/index.js';
+import type { FusedOperations } from '#internal/backends/index.js';
+import { fusedOperations as onTensorflow } from '#internal/backends/tensorflow/fused/index.js';
+import { fusedOperations as onHeap } from '#internal/backends/wasm/fused/index.js';
 import { lowerLayer } from '#internal/stages/lowering/index.js';
 import { expectTensorsClose } from '../../helpers/compare.js';
 import { uniform } from '../../helpers/data.js';
+
+/** Of the backends that have any. */
+export const OPERATIONS: Readonly<Record<string, Partial<FusedOperations>>> = {
+  tensorflow: onTensorflow,
+  wasm: onHeap,
+};
 
 export interface LayerCase {
   readonly make: () => tf.layers.Layer;
@@ -60,7 +68,7 @@ export async function expectSameLayer(layerCase: LayerCase): Promise<string[]> {
     return uniform(weight.shape, seed + 10 + index, positive ? 0.5 : -0.7, positive ? 1.5 : 0.7);
   });
   for (const layer of [plain, lowered]) layer.setWeights(weights);
-  lowerLayer(lowered, fusedOperations);
+  lowerLayer(lowered, OPERATIONS[tf.getBackend()]!);
   const expected = compute(plain, input, layerCase);
   let actual: Computed | undefined;
   const profile = await tf.profile(() => {

@@ -207,16 +207,26 @@ describe.skipIf(!backends().includes('tensorflow'))('a lowered layer computes wh
       );
     });
   });
+});
 
-  describe.each(['lstm', 'gru'] as const)('%s', kind => {
+const RECURRENT = [
+  { backend: 'tensorflow', kind: 'lstm', kernel: 'MillraceLstm' },
+  { backend: 'tensorflow', kind: 'gru', kernel: 'MillraceGru' },
+  { backend: 'wasm', kind: 'lstm', kernel: 'MillraceHeapLstm' },
+] as const;
+const PRESENT = RECURRENT.filter(({ backend }) => backends().includes(backend));
+
+describe.each(PRESENT)(
+  'a lowered $kind on $backend computes what tfjs computes',
+  ({ backend, kind, kernel }) => {
+    beforeAll(() => useBackend(backend));
+
     const kernelOf = ({ activation, recurrentActivation }: Record<string, unknown>): string => {
-      if (kind === 'gru') return 'MillraceGru';
       const isBlock = activation === 'tanh' && recurrentActivation === 'sigmoid';
-      return isBlock ? 'MillraceBlockLstm' : 'MillraceLstm';
+      return kernel === 'MillraceLstm' && isBlock ? 'MillraceBlockLstm' : kernel;
     };
-    const kernel = kernelOf({});
     const settings = {
-      units: size(5),
+      units: size(9),
       useBias: fc.boolean(),
       returnSequences: fc.boolean(),
       goBackwards: fc.boolean(),
@@ -270,5 +280,5 @@ describe.skipIf(!backends().includes('tensorflow'))('a lowered layer computes wh
       const make = () => layers[kind]({ units: 3, recurrentActivation: 'softsign' });
       expect(await expectSameLayer({ make, shape: [2, 4, 3] })).toEqual([]);
     });
-  });
-});
+  },
+);

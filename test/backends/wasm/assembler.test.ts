@@ -59,7 +59,8 @@ describe('an element-wise routine', () => {
     name: 'test',
     reads: ['a', 'b'],
     scalars: ['factor', 'divisor'],
-    writes: { b: mul('a', 'factor'), sum: add('b', div('a', 'divisor')) },
+    compute: { b: mul('a', 'factor'), part: div('a', 'divisor'), sum: add('b', 'part') },
+    writes: ['b', 'sum'],
   });
 
   it('writes as many elements as it is told and sees what it has written', () => {

@@ -16,7 +16,8 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { BackendError } from '../../../errors.js';
-import { type Routines, routinesOn } from './simd/routines.js';
+import type { ElementWise, ElementWiseRoutine } from './simd/element-wise.js';
+import { passOn, type Routines, routinesOn } from './simd/routines.js';
 
 export type TensorInfo = tf.TensorInfo;
 
@@ -110,6 +111,11 @@ export function addressOf(backend: WasmBackend, tensor: TensorInfo): number {
 /** The SIMD routines on this heap. */
 export function routines(backend: WasmBackend): Routines {
   return routinesOn(backend.wasm.asm.memory);
+}
+
+/** One more routine on this heap, made at its first use. */
+export function passRoutine(backend: WasmBackend, pass: ElementWise): ElementWiseRoutine {
+  return passOn(backend.wasm.asm.memory, pass);
 }
 
 /** Where a float32 tensor begins within `heapFloats`. */

@@ -7,7 +7,8 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { InPlaceOptimizer } from '../../in-place-optimizer.js';
-import { addressOf, allocate, routines, type WasmBackend, wasmBackend } from '../kernels/heap.js';
+import { addressOf, routines, type WasmBackend, wasmBackend } from '../kernels/heap.js';
+import { newTensor } from '../tensors.js';
 import { type Rule, ruleFor } from './rules.js';
 
 export function heapOptimizer(
@@ -52,7 +53,7 @@ class HeapOptimizer implements InPlaceOptimizer {
 
   #step(index: number, gradient: tf.Tensor, scalars: readonly number[]): void {
     const variable = this.#variables[index]!;
-    const target = tf.engine().makeTensorFromTensorInfo(allocate(this.#backend, variable.shape));
+    const target = newTensor(this.#backend, variable.shape);
     const operands = [variable, gradient, ...this.#slots[index]!, target];
     const run = routines(this.#backend)[this.#rule.step];
     run(...operands.map(operand => addressOf(this.#backend, operand)), variable.size, ...scalars);

@@ -16,25 +16,36 @@ export interface ElementWise {
   /** Operands whose elements the formulas use. */
   readonly reads: readonly string[];
   readonly scalars: readonly string[];
-  /** Operands to write, in this order. A later formula sees what an earlier one has written. */
-  readonly writes: Readonly<Record<string, Formula>>;
+  /** In this order: a later formula may use the results of earlier ones, by their names. */
+  readonly compute: Readonly<Record<string, Formula>>;
+  /** Operands to which results of their names go. */
+  readonly writes: readonly string[];
 }
 
 /** Addresses, count and scalars, as the routine's formulas name them. */
 export type ElementWiseRoutine = (...operands: number[]) => void;
 
-const value = (formula: Formula): string => (formula.includes(' ') ? formula : `local.get ${formula}`);
+export const value = (formula: Formula): string => (formula.includes(' ') ? formula : `local.get ${formula}`);
 const binary =
   (operation: string) =>
   (a: Formula, b: Formula): Formula =>
     `${value(a)} ${value(b)} f32x4.${operation}`;
 
+/** The same number for all elements. */
+export const constant = (number: number): Formula => `f32.const ${number} f32x4.splat`;
+
 export const add = binary('add');
 export const sub = binary('sub');
 export const mul = binary('mul');
 export const div = binary('div');
+export const min = binary('min');
+export const max = binary('max');
 export const sqrt = (a: Formula): Formula => `${value(a)} f32x4.sqrt`;
 export const square = (a: Formula): Formula => mul(a, a);
+/** `a` where the comparison holds, otherwise 0. */
+export const where = (a: Formula, comparison: Formula): Formula => `${value(a)} ${comparison} v128.and`;
+export const lessThan = binary('lt');
+export const greaterThan = binary('gt');
 
 interface Lanes {
   readonly load: string;
@@ -50,21 +61,21 @@ const at = (operand: string): string => `
   local.get ${address(operand)} local.get element i32.const 2 i32.shl i32.add`;
 const splatted = (scalar: string): string => `${scalar}-scalar`;
 
-function oneGroup({ reads, writes }: ElementWise, { load, store }: Lanes): string {
+function oneGroup({ reads, compute, writes }: ElementWise, { load, store }: Lanes): string {
   const loads = reads.map(name => `${at(name)} ${load} local.set ${name}`);
-  const stores = Object.entries(writes).map(
-    ([name, formula]) => `${value(formula)} local.set ${name} ${at(name)} local.get ${name} ${store}`,
-  );
-  return [...loads, ...stores].join('\n');
+  const results = Object.entries(compute).map(([name, formula]) => `${value(formula)} local.set ${name}`);
+  const stores = writes.map(name => `${at(name)} local.get ${name} ${store}`);
+  return [...loads, ...results, ...stores].join('\n');
 }
 
 export function elementWise(pass: ElementWise): Routine {
-  const operands = [...new Set([...pass.reads, ...Object.keys(pass.writes)])];
+  const operands = [...new Set([...pass.reads, ...pass.writes])];
+  const vectors = [...new Set([...pass.reads, ...Object.keys(pass.compute)])];
   return {
     name: pass.name,
     parameters: [...operands.map(address), 'count'],
     scalars: pass.scalars.map(splatted),
-    locals: { i32: ['element', 'groupedCount'], v128: [...operands, ...pass.scalars] },
+    locals: { i32: ['element', 'groupedCount'], v128: [...vectors, ...pass.scalars] },
     body: `
       ${pass.scalars.map(name => `local.get ${splatted(name)} f32x4.splat local.set ${name}`).join('\n')}
       local.get count i32.const -4 i32.and local.set groupedCount

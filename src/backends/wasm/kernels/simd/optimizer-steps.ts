@@ -15,33 +15,37 @@ const STEPS = {
   sgdStep: {
     reads: ['weight', 'gradient'],
     scalars: ['rate'],
-    writes: { target: add(mul('rate', 'gradient'), 'weight') },
+    compute: { target: add(mul('rate', 'gradient'), 'weight') },
+    writes: ['target'],
   },
   momentumStep: {
     reads: ['weight', 'gradient', 'accumulation'],
     scalars: ['rate', 'factor'],
-    writes: { accumulation: accumulated, target: add(mul('rate', 'accumulation'), 'weight') },
+    compute: { accumulation: accumulated, target: add(mul('rate', 'accumulation'), 'weight') },
+    writes: ['accumulation', 'target'],
   },
   nesterovStep: {
     reads: ['weight', 'gradient', 'accumulation'],
     scalars: ['rate', 'factor'],
-    writes: {
+    compute: {
       accumulation: accumulated,
       target: add(mul('rate', add('gradient', mul('accumulation', 'factor'))), 'weight'),
     },
+    writes: ['accumulation', 'target'],
   },
   adagradStep: {
     reads: ['weight', 'gradient', 'accumulator'],
     scalars: ['rate', 'epsilon'],
-    writes: {
+    compute: {
       accumulator: add('accumulator', square('gradient')),
       target: add(mul(div('gradient', sqrt(add('accumulator', 'epsilon'))), 'rate'), 'weight'),
     },
+    writes: ['accumulator', 'target'],
   },
   rmspropStep: {
     reads: ['weight', 'gradient', 'meanSquare', 'moment'],
     scalars: ['positiveRate', 'decay', 'rest', 'factor', 'epsilon'],
-    writes: {
+    compute: {
       meanSquare: add(mul('meanSquare', 'decay'), mul(square('gradient'), 'rest')),
       moment: add(
         mul('moment', 'factor'),
@@ -49,11 +53,12 @@ const STEPS = {
       ),
       target: sub('weight', 'moment'),
     },
+    writes: ['meanSquare', 'moment', 'target'],
   },
   adamStep: {
     reads: ['weight', 'gradient', 'm', 'v'],
     scalars: ['rate', 'beta1', 'rest1', 'beta2', 'rest2', 'correction1', 'correction2', 'epsilon'],
-    writes: {
+    compute: {
       m: add(mul('m', 'beta1'), mul('gradient', 'rest1')),
       v: add(mul('v', 'beta2'), mul(square('gradient'), 'rest2')),
       target: add(
@@ -61,6 +66,7 @@ const STEPS = {
         'weight',
       ),
     },
+    writes: ['m', 'v', 'target'],
   },
 } satisfies Readonly<Record<string, Omit<ElementWise, 'name'>>>;
 

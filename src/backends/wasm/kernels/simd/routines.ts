@@ -6,7 +6,7 @@ import { ADD_ROWS } from './add-rows.js';
 import { assembleModule } from './assembler.js';
 import { COPY_ROWS } from './copy-rows.js';
 import { DEPTHWISE_FILTER } from './depthwise-filter.js';
-import type { ElementWiseRoutine } from './element-wise.js';
+import { type ElementWise, type ElementWiseRoutine, elementWise } from './element-wise.js';
 import { MAX_WINDOW, MAX_WINDOW_GRADIENT } from './max-window.js';
 import { MULTIPLY_PANEL } from './multiply-panel.js';
 import { OPTIMIZER_STEPS, type OptimizerStepName } from './optimizer-steps.js';
@@ -107,4 +107,20 @@ export function routinesOn(memory: WebAssembly.Memory): Routines {
     routinesOfMemory.set(memory, routines);
   }
   return routines;
+}
+
+const passesOfMemory = new WeakMap<WebAssembly.Memory, Map<ElementWise, ElementWiseRoutine>>();
+
+/** A pass that few programs need, compiled by itself at its first use on `memory`. */
+export function passOn(memory: WebAssembly.Memory, pass: ElementWise): ElementWiseRoutine {
+  const passes = passesOfMemory.get(memory) ?? new Map<ElementWise, ElementWiseRoutine>();
+  passesOfMemory.set(memory, passes);
+  let routine = passes.get(pass);
+  if (routine === undefined) {
+    const module = new WebAssembly.Module(assembleModule([elementWise(pass)]));
+    const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+    routine = exports[pass.name] as ElementWiseRoutine;
+    passes.set(pass, routine);
+  }
+  return routine;
 }
