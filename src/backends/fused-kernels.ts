@@ -65,6 +65,7 @@ export const FUSED_KERNELS: readonly FusedKernelRow[] = [
   { kernel: 'MillraceLstm', backends: TENSORFLOW, usedBy: ['LSTM'], separatesWeights: true },
   { kernel: 'MillraceHeapLstm', backends: ['wasm'], usedBy: ['LSTM'], separatesWeights: true },
   { kernel: 'MillraceGru', backends: TENSORFLOW, usedBy: ['GRU'], separatesWeights: true },
+  { kernel: 'MillraceHeapGru', backends: ['wasm'], usedBy: ['GRU'], separatesWeights: true },
   {
     kernel: 'MillraceGlobalAverage',
     backends: TENSORFLOW,

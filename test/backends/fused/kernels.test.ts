@@ -32,6 +32,13 @@ const callLstm =
       { ...recurrent, ...gates },
     );
 
+const callGru: Make = ops =>
+  ops.gru(
+    uniform([2, 4, 3], 1) as tf.Tensor3D,
+    { kernel: uniform([3, 6], 2), recurrentKernel: uniform([2, 6], 3), bias: uniform([6], 4) },
+    recurrent,
+  );
+
 /** One call of each kernel, all inputs from outside. */
 const CALLS: Record<string, Make> = {
   MillraceDense: ops => ops.dense(uniform([3, 4], 1), uniform([4, 5], 2), uniform([5], 3), 'tanh'),
@@ -53,12 +60,8 @@ const CALLS: Record<string, Make> = {
   MillraceLstm: callLstm(),
   MillraceBlockLstm: callLstm({ gate: 'sigmoid' }),
   MillraceHeapLstm: callLstm(),
-  MillraceGru: ops =>
-    ops.gru(
-      uniform([2, 4, 3], 1) as tf.Tensor3D,
-      { kernel: uniform([3, 6], 2), recurrentKernel: uniform([2, 6], 3), bias: uniform([6], 4) },
-      recurrent,
-    ),
+  MillraceGru: callGru,
+  MillraceHeapGru: callGru,
   MillraceGlobalAverage: ops => ops.globalAverage(uniform([2, 3, 4, 2], 1)),
   MillraceGlobalMax: ops => ops.globalMax(uniform([2, 3, 4], 1) as tf.Tensor3D),
   MillraceCategoricalCrossentropy: ops =>

@@ -213,6 +213,7 @@ const RECURRENT = [
   { backend: 'tensorflow', kind: 'lstm', kernel: 'MillraceLstm' },
   { backend: 'tensorflow', kind: 'gru', kernel: 'MillraceGru' },
   { backend: 'wasm', kind: 'lstm', kernel: 'MillraceHeapLstm' },
+  { backend: 'wasm', kind: 'gru', kernel: 'MillraceHeapGru' },
 ] as const;
 const PRESENT = RECURRENT.filter(({ backend }) => backends().includes(backend));
 

@@ -12,18 +12,11 @@
 import * as tf from '@tensorflow/tfjs';
 import type { RecurrentSettings, RecurrentWeights } from '../../fused-operations.js';
 import { registerFused, sharing } from '../../register-fused.js';
-import { addressOf, passRoutine, routines, type WasmBackend, wasmBackend } from '../kernels/heap.js';
+import { addressOf, passRoutine, type WasmBackend, wasmBackend } from '../kernels/heap.js';
 import { MatrixMultiplier } from '../kernels/mat-mul.js';
 import { lstmCell } from '../kernels/simd/lstm-cell.js';
 import { newTensor } from '../tensors.js';
-
-const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT;
-
-interface Size {
-  readonly batch: number;
-  readonly steps: number;
-  readonly units: number;
-}
+import { FLOAT_BYTES, lastOutputs, outputsBefore, project, type Size, timeOf } from './recurrent.js';
 
 /** What the gradient reads. Gates lie at their time, states and outputs at the step that computed them. */
 interface Run extends Size {
@@ -32,22 +25,6 @@ interface Run extends Size {
   /** [batch, step, units]: c and h. */
   readonly states: tf.Tensor;
   readonly outputs: tf.Tensor;
-}
-
-const timeOf = (step: number, { steps }: Size, { goBackwards }: RecurrentSettings): number =>
-  goBackwards ? steps - 1 - step : step;
-
-/** x·K + b over all steps, in memory that is written again. */
-function project(
-  x: tf.Tensor,
-  kernel: tf.Tensor,
-  bias: tf.Tensor | undefined,
-  { batch, steps }: Size,
-): tf.Tensor {
-  const a = tf.reshape(x, [batch * steps, x.shape[2]!]) as tf.Tensor2D;
-  const b = kernel as tf.Tensor2D;
-  const rows = bias === undefined ? tf.matMul(a, b) : tf.fused.matMul({ a, b, bias });
-  return tf.reshape(rows, [batch, steps, kernel.shape[1]!]);
 }
 
 /** Goes through time; `gates` holds the input's part of z. */
@@ -135,27 +112,6 @@ function runBackward(
   return dz;
 }
 
-/** The last outputs, or h before every step at that step's time: rows of `outputs` in other places. */
-function lastOutputs(backend: WasmBackend, { batch, steps, units, outputs }: Run): tf.Tensor {
-  const last = newTensor(backend, [batch, units]);
-  const width = units * FLOAT_BYTES;
-  const source = addressOf(backend, outputs) + (steps - 1) * width;
-  routines(backend).copyRows(source, addressOf(backend, last), batch, units, steps * width, width);
-  return last;
-}
-
-function outputsBefore(backend: WasmBackend, run: Run, settings: RecurrentSettings): tf.Tensor {
-  const { batch, steps, units, outputs } = run;
-  const before = tf.zeros([batch, steps, units]);
-  const width = units * FLOAT_BYTES;
-  for (let step = 1; step < steps; step++) {
-    const source = addressOf(backend, outputs) + (step - 1) * width;
-    const target = addressOf(backend, before) + timeOf(step, run, settings) * width;
-    routines(backend).copyRows(source, target, batch, units, steps * width, steps * width);
-  }
-  return before;
-}
-
 const runLstm = registerFused<RecurrentSettings>({
   name: 'MillraceHeapLstm',
   backend: 'wasm',
@@ -173,7 +129,7 @@ const runLstm = registerFused<RecurrentSettings>({
       };
       runForward(backend, run, recurrentKernel!, settings);
       hide([run.gates, run.states, run.outputs]);
-      return settings.returnSequences ? tf.clone(run.outputs) : lastOutputs(backend, run);
+      return settings.returnSequences ? tf.clone(run.outputs) : lastOutputs(backend, run, run.outputs);
     });
   },
   saves: { inputs: ['x', 'kernel', 'recurrentKernel'], output: false },
@@ -200,7 +156,7 @@ const runLstm = registerFused<RecurrentSettings>({
       x: product(dz => tf.reshape(tf.matMul(dz, kernel as tf.Tensor2D, false, true), x.shape)),
       kernel: product(dz => tf.matMul(rows(x), dz, true)),
       recurrentKernel: product(dz => {
-        const before = outputsBefore(wasmBackend(tf.backend()), run, settings);
+        const before = outputsBefore(wasmBackend(tf.backend()), run, outputs, settings);
         return tf.matMul(rows(before), dz, true);
       }),
       bias: product(dz => tf.sum(dz, 0)),
