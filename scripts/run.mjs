@@ -1,15 +1,19 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * `npm start` and `npm test`: from a fresh clone to the finished job, with Node's built-in modules alone until the
- * packages are there. Each step looks first whether there is anything to do.
+ * `npm start`, `npm test` and the benchmarks: from a fresh clone to the finished job, with Node's built-in modules alone
+ * until the packages are there. Each step looks first whether there is anything to do.
  *
  *   node scripts/run.mjs start [arguments for the example]
  *   node scripts/run.mjs test [arguments for vitest]
+ *   node scripts/run.mjs bench [arguments for bench/bench.mjs]
+ *   node scripts/run.mjs bench:setup [arguments for pip]
+ *   node scripts/run.mjs bench:transport [arguments for bench/transport.mjs]
  *
  * The steps are called from here and not from npm's `prestart` and `pretest`, which npm skips without a word when the
  * user has set `ignore-scripts`.
  */
+import { setUpTorch } from '../bench/setup.mjs';
 import { withLock } from '../src/setup/lock.js';
 import { isSupportedNode, OLDEST_NODE } from '../src/setup/machine.js';
 import { build } from './run/build.mjs';
@@ -20,7 +24,6 @@ import { linkCommand } from './run/link-command.mjs';
 import { clonePaths } from './run/paths.mjs';
 import { StepFailed, say, throwIfFailed, timed } from './run/step.mjs';
 
-const MAIN_JOB = 'examples/01-mnist/train.mjs';
 const clone = clonePaths();
 
 /** @returns {Promise<boolean>} whether native TensorFlow is ready */
@@ -40,19 +43,30 @@ async function prepare() {
   return outcome.state === 'ready';
 }
 
+/**
+ * A command that sets everything up and then runs one program of the repository.
+ * @param {string} program
+ * @returns {(args: string[]) => Promise<void>}
+ */
+function prepared(program) {
+  return async args => {
+    await prepare();
+    throwIfFailed(program, await runInForeground(process.execPath, [program, ...args], { cwd: clone.root }));
+  };
+}
+
 /** @type {Readonly<Record<string, (args: string[]) => Promise<void>>>} */
 const commands = {
-  async start(args) {
-    await prepare();
-    throwIfFailed(
-      MAIN_JOB,
-      await runInForeground(process.execPath, [MAIN_JOB, ...args], { cwd: clone.root }),
-    );
-  },
+  start: prepared('examples/01-mnist/train.mjs'),
   async test(args) {
     const nativeIsReady = await prepare();
     await runChecks(clone, testBackends(nativeIsReady), args);
   },
+  bench: prepared('bench/bench.mjs'),
+  async 'bench:setup'(pipArgs) {
+    await timed(() => setUpTorch({ pipArgs, say }));
+  },
+  'bench:transport': prepared('bench/transport.mjs'),
 };
 
 const [name = '', ...args] = process.argv.slice(2);

@@ -147,6 +147,8 @@ describe('scripts/run.mjs', () => {
     const script = fileURLToPath(new URL('../../scripts/run.mjs', import.meta.url));
     const { status, stderr } = spawnSync(process.execPath, [script, 'tset'], { encoding: 'utf8' });
     expect(status).toBe(1);
-    expect(stderr).toBe('millrace: unknown command "tset"; known are start, test\n');
+    expect(stderr).toBe(
+      'millrace: unknown command "tset"; known are start, test, bench, bench:setup, bench:transport\n',
+    );
   });
 });
