@@ -50,12 +50,12 @@ if (json !== undefined) writeFileSync(json, '');
 /** @type {import('./run/race.mjs').Row[]} */
 const rows = [];
 const startMs = performance.now();
+const measurement = { rounds: rounds ?? (quick ? 3 : 7), stretchMs: quick ? 600 : 1_500 };
 for (const name of models) {
   console.log(`${name}: ${MODEL_SPECS[name]?.title}`);
   const own = await race(name, {
     systems: peers,
-    rounds: rounds ?? (quick ? 3 : 7),
-    stretchMs: quick ? 600 : 1_500,
+    ...measurement,
     say: line => console.log(line),
   });
   rows.push(...own);
@@ -64,4 +64,4 @@ for (const name of models) {
 }
 console.log(`${((performance.now() - startMs) / 60_000).toFixed(1)} minutes`);
 if (!quick && peers === undefined && models.length === Object.keys(MODEL_SPECS).length)
-  writePerformancePage(rows);
+  writePerformancePage(rows, measurement);

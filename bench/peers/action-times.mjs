@@ -1,6 +1,7 @@
 // @ts-check
 /** Measured costs of a trainer's actions, from its events, and what the simulator makes of them. */
 import { simulateSchedule } from '#internal/scheduler/plan/index.js';
+import { median } from '../run/statistics.mjs';
 
 /** Mini-batches that are simulated back to back; the period is taken from the second half, past the filling. */
 const SIMULATED_STEPS = 16;
@@ -55,10 +56,4 @@ export class ActionTimes {
 function keyOf({ kind, stage, microBatches, pass }) {
   const several = kind === 'backwardWeight' ? `×${microBatches.length}` : '';
   return `${stage}/${kind}${several}${pass === undefined ? '' : `/${pass}`}`;
-}
-
-/** @param {readonly number[]} values */
-function median(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  return /** @type {number} */ (sorted[sorted.length >> 1]);
 }

@@ -11,6 +11,7 @@ import * as tf from '@tensorflow/tfjs';
 import { buildModel, MODEL_SPECS } from '../models/build.mjs';
 import { BASE_BATCHES, namedWeights, readArrays, writeTensors } from '../models/state.mjs';
 import { Peer } from './peer.mjs';
+import { spread } from './statistics.mjs';
 import { systemsFor } from './systems.mjs';
 
 /** Between two stretches: threads that spin while they wait for work fall asleep. */
@@ -238,15 +239,4 @@ function assertSameWork(directory, own, reference) {
 /** @param {Float32Array} values */
 function norm(values) {
   return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
-}
-
-/** @param {readonly number[]} values */
-function spread(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const median =
-    sorted.length % 2 === 1
-      ? /** @type {number} */ (sorted[middle])
-      : /** @type {number} */ (sorted[middle - 1] + /** @type {number} */ (sorted[middle])) / 2;
-  return { median, min: /** @type {number} */ (sorted[0]), max: /** @type {number} */ (sorted.at(-1)) };
 }

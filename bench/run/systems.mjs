@@ -11,7 +11,7 @@ const peer = (/** @type {string} */ file) => path.join(bench, 'peers', file);
 export const CORES = availableParallelism();
 /** The virtual environment that `npm run bench:setup` makes. */
 export const TORCH_ENVIRONMENT = path.join(bench, '.venv');
-const PYTHON = path.join(TORCH_ENVIRONMENT, 'bin/python');
+export const PYTHON = path.join(TORCH_ENVIRONMENT, 'bin/python');
 
 export const hasTorch = () => existsSync(PYTHON);
 
@@ -30,7 +30,7 @@ export const hasTorch = () => existsSync(PYTHON);
 const ONE_THREAD = { TF_NUM_INTRAOP_THREADS: '1', TF_NUM_INTEROP_THREADS: '1' };
 
 /** Models that tfjs's wasm backend can train without Millrace's kernels. */
-const PLAIN_WASM_MODELS = ['mlp', 'lstm', 'lstm-sigmoid', 'wide', 'tiny'];
+export const PLAIN_WASM_MODELS = ['mlp', 'lstm', 'lstm-sigmoid', 'wide', 'tiny'];
 
 /**
  * @param {string} model

@@ -1,0 +1,207 @@
+// @ts-check
+/**
+ * The ratios that the benchmark is for: Millrace's row of a model beside a peer's, what was asked of it, and the geometric mean.
+ * A ratio is the peer's time divided by Millrace's: above 1, Millrace is faster. For a bound or a limit it is the share reached.
+ */
+import { MODEL_SPECS } from '../models/build.mjs';
+import { geometricMean } from './statistics.mjs';
+import { PLAIN_WASM_MODELS } from './systems.mjs';
+
+/** @typedef {import('./race.mjs').Row} Row */
+/** @typedef {{ system: string, backend: string, plan?: string }} Which row of a model */
+
+/**
+ * @typedef {object} Comparison
+ * @property {string} title
+ * @property {string} about what the peer is, in a sentence or two
+ * @property {string} peer heading of its column
+ * @property {Which} ours
+ * @property {readonly Which[]} theirs the fastest of these counts
+ * @property {'shown' | number | undefined} [mean] the geometric mean: asked at least, only shown, or left out
+ * @property {number} [each] asked of every counted model at least
+ * @property {readonly string[]} [notCounted] models that are shown beside others of their kind
+ */
+
+const ONE_STAGE = { system: 'millrace', backend: 'tensorflow', plan: '1-stage' };
+const TWO_STAGES = { system: 'millrace', backend: 'tensorflow', plan: '2-stage' };
+const AUTO = { system: 'millrace', backend: 'tensorflow', plan: 'auto' };
+const WASM_TWO_STAGES = { system: 'millrace', backend: 'wasm', plan: '2-stage' };
+const NODE = { system: 'tfjs-node', backend: 'tensorflow' };
+const NODE_ONE_THREAD = { system: 'tfjs-node-1-thread', backend: 'tensorflow' };
+
+/** One model must not count twice: beside tfjs its own LSTM stands for both, beside PyTorch the only one that it has. */
+const SECOND_LSTM = ['lstm-sigmoid'];
+
+/** @type {readonly Comparison[]} */
+export const COMPARISONS = [
+  {
+    title: 'Two stages and tfjs-node',
+    about:
+      "Plain `model.fit` on tfjs-node, with TensorFlow's default threads: what a program has before it uses Millrace.",
+    peer: 'tfjs-node',
+    ours: TWO_STAGES,
+    theirs: [NODE],
+    mean: 4,
+    each: 1.8,
+    notCounted: SECOND_LSTM,
+  },
+  {
+    title: 'Two stages and PyTorch on all cores',
+    about:
+      "PyTorch's own layers in one process, with a thread a core. It has no hardSigmoid gates, so the LSTM is the one with sigmoid gates.",
+    peer: 'torch',
+    ours: TWO_STAGES,
+    theirs: [{ system: 'torch', backend: 'torch' }],
+    mean: 1,
+    each: 0.6,
+  },
+  {
+    title: 'Two stages and torch.distributed.pipelining',
+    about:
+      'Two processes of one thread each over gloo, cut where the slower half is fastest, with the best of its schedules and numbers of micro-batches.',
+    peer: 'torch-pipelining',
+    ours: TWO_STAGES,
+    theirs: [{ system: 'torch-pipelining', backend: 'torch' }],
+    mean: 'shown',
+  },
+  {
+    title: 'Two stages on wasm and plain tfjs on wasm',
+    about:
+      'Plain `model.fit` on the wasm backend. It lacks kernels that some models need for training: those it cannot train, and no ratio exists.',
+    peer: 'tfjs-wasm',
+    ours: WASM_TWO_STAGES,
+    theirs: [{ system: 'tfjs-wasm', backend: 'wasm' }],
+    mean: 8,
+    notCounted: SECOND_LSTM,
+  },
+  {
+    title: 'One stage and tfjs-node with one thread',
+    about: 'One core each: what the fused kernels and in-place optimizers give without any pipeline.',
+    peer: 'tfjs-node, one thread',
+    ours: ONE_STAGE,
+    theirs: [NODE_ONE_THREAD],
+    mean: 2.5,
+    notCounted: SECOND_LSTM,
+  },
+  {
+    title: 'Two stages and their simulated bound',
+    about:
+      'The bound is the step that the schedule would have if its actions took what they took in the same minute, and messages and waiting cost nothing. The ratio is the share of it that was reached.',
+    peer: 'bound',
+    ours: TWO_STAGES,
+    theirs: [{ system: 'simulated-bound', backend: 'tensorflow' }],
+    each: 0.9,
+  },
+  {
+    title: 'Two stages and the limit of the machine',
+    about:
+      'The limit is the time of one-stage trainers, one a core and all at once, divided by their number: no bubble, no messages. The ratio is the share of it that was reached.',
+    peer: 'limit',
+    ours: TWO_STAGES,
+    theirs: [{ system: 'limit', backend: 'tensorflow' }],
+  },
+  {
+    title: "Two stages and PyTorch's limit",
+    about:
+      "PyTorch's step on one thread, divided by the number of cores: what PyTorch could reach with perfect use of them.",
+    peer: 'torch limit',
+    ours: TWO_STAGES,
+    theirs: [{ system: 'limit', backend: 'torch' }],
+  },
+  {
+    title: 'What `auto` chooses and the better of both tfjs-node',
+    about:
+      'No options at all, against plain `model.fit` with its default threads or with one thread, whichever is faster.',
+    peer: 'better tfjs-node',
+    ours: AUTO,
+    theirs: [NODE, NODE_ONE_THREAD],
+    mean: 'shown',
+    notCounted: SECOND_LSTM,
+  },
+];
+
+/**
+ * @typedef {object} Line one model of a comparison
+ * @property {string} model
+ * @property {boolean} isCounted
+ * @property {number | undefined} ours milliseconds a step
+ * @property {number | undefined} theirs
+ * @property {boolean} cannotTrain whether the peer lacks what the model needs
+ * @property {number | undefined} ratio
+ */
+
+/**
+ * @typedef {object} Compared
+ * @property {Comparison} comparison
+ * @property {Line[]} lines
+ * @property {number | undefined} mean of the counted models that have a ratio
+ * @property {number} countedCount how many those are
+ * @property {Line | undefined} least the counted model with the smallest ratio
+ * @property {string[]} missing counted models that were not measured on both sides
+ */
+
+/**
+ * @param {Comparison} comparison
+ * @param {readonly Row[]} rows
+ * @returns {Compared}
+ */
+export function compare(comparison, rows) {
+  const lines = Object.keys(MODEL_SPECS)
+    .map(model => lineOf(comparison, model, rows))
+    .filter(line => line !== undefined);
+  const counted = lines.filter(line => line.isCounted);
+  const withRatio = counted.filter(({ ratio }) => ratio !== undefined);
+  const ratios = withRatio.map(({ ratio }) => /** @type {number} */ (ratio));
+  return {
+    comparison,
+    lines,
+    mean: ratios.length === 0 ? undefined : geometricMean(ratios),
+    countedCount: ratios.length,
+    least: withRatio.find(({ ratio }) => ratio === Math.min(...ratios)),
+    missing: counted
+      .filter(({ ratio, cannotTrain }) => ratio === undefined && !cannotTrain)
+      .map(({ model }) => model),
+  };
+}
+
+/**
+ * @param {Comparison} comparison
+ * @param {string} model
+ * @param {readonly Row[]} rows
+ * @returns {Line | undefined} nothing when neither side was measured, or when the peer has no such model
+ */
+function lineOf({ ours: own, theirs: peers, notCounted }, model, rows) {
+  const spec = /** @type {import('../models/build.mjs').ModelSpec} */ (MODEL_SPECS[model]);
+  if (peers.some(({ backend }) => spec.absentIn?.includes(backend))) return undefined;
+  const ours = timeOf(rows, model, own);
+  const times = peers.map(which => timeOf(rows, model, which)).filter(time => time !== undefined);
+  const theirs = times.length === 0 ? undefined : Math.min(...times);
+  if (ours === undefined && theirs === undefined) return undefined;
+  return {
+    model,
+    isCounted: spec.uncounted !== true && notCounted?.includes(model) !== true,
+    ours,
+    theirs,
+    cannotTrain:
+      theirs === undefined &&
+      peers.every(({ system }) => system === 'tfjs-wasm') &&
+      !PLAIN_WASM_MODELS.includes(model),
+    ratio: ours === undefined || theirs === undefined ? undefined : theirs / ours,
+  };
+}
+
+/**
+ * @param {readonly Row[]} rows
+ * @param {string} model
+ * @param {Which} which
+ * @returns {number | undefined} median milliseconds a step
+ */
+function timeOf(rows, model, { system, backend, plan }) {
+  return rows.find(
+    row =>
+      row.model === model &&
+      row.system === system &&
+      row.backend === backend &&
+      (plan === undefined || row.plan === plan),
+  )?.msPerStep.median;
+}

@@ -1,0 +1,113 @@
+/** Who is compared with whom, which models count, and what happens when a side is missing. */
+import { describe, expect, it } from 'vitest';
+import { COMPARISONS, compare } from '../../bench/run/comparisons.mjs';
+import { rowsOf } from './rows.js';
+
+const named = (title: string) => {
+  const comparison = COMPARISONS.find(each => each.title === title);
+  if (comparison === undefined) throw new Error(`no comparison '${title}'`);
+  return comparison;
+};
+
+const TWO = 'millrace tensorflow 2-stage';
+const NODE = 'tfjs-node tensorflow';
+
+describe('a ratio', () => {
+  it("is the peer's time divided by Millrace's, of the row with the right plan and backend", () => {
+    const rows = rowsOf({
+      mlp: {
+        [NODE]: 40,
+        'tfjs-node-1-thread tensorflow': 30,
+        'millrace tensorflow 1-stage': 15,
+        [TWO]: 8,
+        'millrace wasm 2-stage': 100,
+        'simulated-bound tensorflow 2-stage': 6,
+        'simulated-bound wasm 2-stage': 90,
+        'limit tensorflow': 7,
+        'limit torch': 2,
+        'torch torch': 4,
+        'torch-pipelining torch': 12,
+        'tfjs-wasm wasm': 1000,
+        'millrace tensorflow auto': 10,
+      },
+    });
+    const ratios = COMPARISONS.map(comparison => [
+      comparison.title,
+      compare(comparison, rows).lines[0]?.ratio,
+    ]);
+    expect(ratios).toEqual([
+      ['Two stages and tfjs-node', 5],
+      ['Two stages and PyTorch on all cores', 0.5],
+      ['Two stages and torch.distributed.pipelining', 1.5],
+      ['Two stages on wasm and plain tfjs on wasm', 10],
+      ['One stage and tfjs-node with one thread', 2],
+      ['Two stages and their simulated bound', 0.75],
+      ['Two stages and the limit of the machine', 0.875],
+      ["Two stages and PyTorch's limit", 0.25],
+      ['What `auto` chooses and the better of both tfjs-node', 3],
+    ]);
+  });
+});
+
+describe('the mean of ratios', () => {
+  it('is geometric, over the counted models alone', () => {
+    const rows = rowsOf({
+      mlp: { [NODE]: 20, [TWO]: 10 },
+      cnn: { [NODE]: 80, [TWO]: 10 },
+      wide: { [NODE]: 1, [TWO]: 10 },
+      tiny: { [NODE]: 1, [TWO]: 100 },
+    });
+    const { mean, countedCount, least, lines } = compare(named('Two stages and tfjs-node'), rows);
+    expect(mean).toBeCloseTo(4, 12);
+    expect(countedCount).toBe(2);
+    expect(least?.model).toBe('mlp');
+    expect(lines.map(({ model, isCounted }) => [model, isCounted])).toEqual([
+      ['mlp', true],
+      ['cnn', true],
+      ['wide', false],
+      ['tiny', false],
+    ]);
+  });
+
+  it("counts tfjs's own LSTM beside tfjs, and the one with sigmoid gates beside PyTorch, never both", () => {
+    const times = { [NODE]: 20, 'torch torch': 10, [TWO]: 10 };
+    const { 'torch torch': _, ...withoutTorch } = times;
+    const rows = rowsOf({ lstm: withoutTorch, 'lstm-sigmoid': times });
+    const countedIn = (title: string) =>
+      compare(named(title), rows).lines.map(({ model, isCounted }) => [model, isCounted]);
+    expect(countedIn('Two stages and tfjs-node')).toEqual([
+      ['lstm', true],
+      ['lstm-sigmoid', false],
+    ]);
+    expect(countedIn('Two stages and PyTorch on all cores')).toEqual([['lstm-sigmoid', true]]);
+  });
+
+  it('names counted models that have one side only, and leaves out those that have none', () => {
+    const rows = rowsOf({ mlp: { [NODE]: 20, [TWO]: 10 }, cnn: { [TWO]: 10 } });
+    const { mean, missing, lines } = compare(named('Two stages and tfjs-node'), rows);
+    expect(mean).toBeCloseTo(2, 12);
+    expect(missing).toEqual(['cnn']);
+    expect(lines.find(({ model }) => model === 'cnn')?.ratio).toBeUndefined();
+    expect(lines).toHaveLength(2);
+  });
+
+  it('does not exist when nothing was measured', () => {
+    const { mean, least, lines } = compare(named('Two stages and tfjs-node'), []);
+    expect([mean, least, lines]).toEqual([undefined, undefined, []]);
+  });
+
+  it('does not miss what plain tfjs on wasm cannot train', () => {
+    const [own, plain] = ['millrace wasm 2-stage', 'tfjs-wasm wasm'];
+    const rows = rowsOf({ mlp: { [own]: 10, [plain]: 90 }, 'text-cnn': { [own]: 10 } });
+    const { lines, missing, countedCount } = compare(
+      named('Two stages on wasm and plain tfjs on wasm'),
+      rows,
+    );
+    expect(lines.map(({ model, cannotTrain }) => [model, cannotTrain])).toEqual([
+      ['mlp', false],
+      ['text-cnn', true],
+    ]);
+    expect(missing).toEqual([]);
+    expect(countedCount).toBe(1);
+  });
+});

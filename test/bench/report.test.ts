@@ -1,0 +1,168 @@
+/** What a run leaves: a table in the terminal and docs/performance.md, over rows with made-up times. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { transportSection, withTransportSection, wrap } from '../../bench/run/markdown.mjs';
+import { pageText } from '../../bench/run/page.mjs';
+import { formatResults, writePerformancePage } from '../../bench/run/report.mjs';
+import { temporaryDirectory } from '../setup/fixtures.js';
+import { row, rowsOf } from './rows.js';
+
+const FACTS = {
+  date: '2026-01-02',
+  cpu: 'A Processor',
+  cores: 2,
+  memoryGib: 8,
+  platform: 'linux x64',
+  versions: { Node: '20.19.0', PyTorch: 'absent' },
+};
+const MEASUREMENT = { rounds: 7, stretchMs: 1_500 };
+
+/** The part of a page under one heading. */
+function section(page: string, heading: string): string {
+  const start = page.indexOf(`\n${heading}\n`);
+  if (start < 0) throw new Error(`the page has no '${heading}'`);
+  const end = page.slice(start + heading.length + 2).search(/\n##/);
+  return end < 0 ? page.slice(start + 1) : page.slice(start + 1, start + heading.length + 2 + end);
+}
+
+describe('the table in the terminal', () => {
+  it('has a row a system, in aligned columns, with times relative to two stages on the same backend', () => {
+    const rows = [
+      row('mlp', 'tfjs-node tensorflow', 40),
+      row('mlp', 'millrace tensorflow 2-stage', 10, { microBatches: 4 }),
+      row('mlp', 'millrace wasm 2-stage', 20, { microBatches: 2 }),
+      row('mlp', 'tfjs-wasm wasm', 100),
+      row('mlp', 'torch torch', 5),
+      row('tiny', 'tfjs-node tensorflow', 4, { batch: 32 }),
+    ];
+    expect(formatResults(rows)).toBe(
+      `
+mlp: MLP 784-512×4-10, 128 samples a step
+system     backend     plan     micro-batches              ms a step  times 2-stage
+tfjs-node  tensorflow                            40.00 (36.00–48.00)           4.00
+millrace   tensorflow  2-stage              4     10.00 (9.00–12.00)           1.00
+millrace   wasm        2-stage              2    20.00 (18.00–24.00)           1.00
+tfjs-wasm  wasm                                100.00 (90.00–120.00)           5.00
+torch      torch                                    5.00 (4.50–6.00)           0.50
+
+tiny: tiny MLP 64-16-1, 32 samples a step
+system     backend     plan  micro-batches         ms a step  times 2-stage
+tfjs-node  tensorflow                       4.00 (3.60–4.80)
+`.trim(),
+    );
+  });
+});
+
+describe('docs/performance.md', () => {
+  const rows = [
+    ...rowsOf({
+      mlp: { 'tfjs-node tensorflow': 50, 'torch torch': 8 },
+      cnn: { 'tfjs-node tensorflow': 17, 'millrace tensorflow 2-stage': 10, 'torch torch': 20 },
+      tiny: { 'tfjs-node tensorflow': 1, 'millrace tensorflow 2-stage': 10 },
+    }),
+    row('mlp', 'millrace tensorflow 2-stage', 10, {
+      stages: 2,
+      microBatches: 4,
+      schedule: '1f1b',
+      startMs: 512.4,
+    }),
+  ];
+  const page = pageText(rows, FACTS, MEASUREMENT);
+
+  it('says on what, with what and how it was measured', () => {
+    expect(page).toContain('2026-01-02, A Processor, 2 cores, 8 GiB of memory, linux x64.');
+    expect(page).toContain('Node 20.19.0, PyTorch absent.');
+    expect(page.replaceAll('\n', ' ')).toContain('7 rounds of about 1.5 s each');
+  });
+
+  it('has a table of ratios that says where a figure falls short and what does not count', () => {
+    expect(section(page, '### Two stages and tfjs-node').split('\n').slice(4)).toEqual([
+      '| model | Millrace, ms | tfjs-node, ms | ratio | asked |',
+      '|---|--:|--:|--:|--:|',
+      '| mlp | 10.00 | 50.00 | 5.00 | ≥ 1.80: met |',
+      '| cnn | 10.00 | 17.00 | 1.70 | ≥ 1.80: **falls short** |',
+      '| tiny (not counted) | 10.00 | 1.00 | 0.10 | – |',
+      '| **mean of 2** |  |  | **2.92** | ≥ 4.00: **falls short** |',
+      '',
+    ]);
+  });
+
+  it('leaves out the column of what was asked where nothing was', () => {
+    const times = { 'torch-pipelining torch': 30, 'millrace tensorflow 2-stage': 10 };
+    const text = section(
+      pageText(rowsOf({ mlp: times }), FACTS, MEASUREMENT),
+      '### Two stages and torch.distributed.pipelining',
+    );
+    expect(text).toContain('| mlp | 10.00 | 30.00 | 3.00 |\n| **mean of 1** |  |  | **3.00** |');
+  });
+
+  it('sums the ratios up in one table', () => {
+    const summary = section(page, '## Summary');
+    expect(summary).toContain(
+      '| Two stages and tfjs-node | 2.92 | ≥ 4.00: **falls short** | 1.70 (cnn) | ≥ 1.80: **falls short** |',
+    );
+    expect(summary).toContain('| Two stages and PyTorch on all cores | 1.26 | ≥ 1.00: met | 0.80 (mlp) |');
+  });
+
+  it('does not claim what was not measured', () => {
+    expect(section(page, '### One stage and tfjs-node with one thread')).toContain(
+      'Not measured in this run.',
+    );
+    const half = pageText(
+      rowsOf({ mlp: { 'torch torch': 8 }, cnn: { 'torch torch': 8, 'millrace tensorflow 2-stage': 2 } }),
+      FACTS,
+      MEASUREMENT,
+    );
+    const text = section(half, '### Two stages and PyTorch on all cores');
+    expect(text).toContain('| mlp | – | 8.00 | – | ≥ 0.60: not measured |');
+    expect(text).toContain('| **mean of 1** |  |  | **4.00** | ≥ 1.00: not all measured |');
+    expect(text).toContain('Counted, but not measured on both sides: mlp.');
+  });
+
+  it('says which models plain tfjs on wasm cannot train', () => {
+    const wasm = pageText(rowsOf({ 'text-cnn': { 'millrace wasm 2-stage': 12 } }), FACTS, MEASUREMENT);
+    expect(section(wasm, '### Two stages on wasm and plain tfjs on wasm')).toContain(
+      '| text-cnn | 12.00 | cannot train | – | – |',
+    );
+  });
+
+  it('has the milliseconds of every system by backend, the plans and the start-up times', () => {
+    expect(section(page, '### tensorflow')).toContain(
+      '| model | tfjs-node | Millrace 2-stage |\n|---|--:|--:|\n| mlp | 50.00 (45.00–60.00) | 10.00 (9.00–12.00) |',
+    );
+    expect(section(page, '### torch')).toContain('| cnn | 20.00 (18.00–24.00) |');
+    expect(section(page, '## Plans')).toContain('| model | tensorflow, Millrace 2-stage |');
+    expect(section(page, '## Plans')).toContain('| mlp | 2, 4, 1f1b |');
+    expect(section(page, '## Start-up')).toContain('| mlp | 512 |');
+  });
+
+  it('keeps lines of text within 130 columns', () => {
+    const long = page.split('\n').filter(line => !line.startsWith('|') && line.length > 130);
+    expect(long).toEqual([]);
+    expect(wrap('a '.repeat(100)).split('\n')).toHaveLength(2);
+  });
+
+  it('is the same for the same rows', () => {
+    expect(pageText(rows, FACTS, MEASUREMENT)).toBe(page);
+  });
+
+  it('keeps the section on transport when it is written again', () => {
+    const file = path.join(temporaryDirectory(), 'performance.md');
+    writePerformancePage(rows, MEASUREMENT, { file, facts: FACTS });
+    const first = readFileSync(file, 'utf8');
+    expect(first).toContain('Not measured yet: `npm run bench:transport` writes this section.');
+    writeFileSync(file, withTransportSection(first, 'A ring is fast.\n\n| a |\n|---|'));
+    writePerformancePage(rows.slice(1), MEASUREMENT, { file, facts: FACTS });
+    const second = readFileSync(file, 'utf8');
+    expect(transportSection(second)).toBe('A ring is fast.\n\n| a |\n|---|');
+    expect(second.match(/## Transport/g)).toHaveLength(1);
+    expect(second).not.toContain('Not measured yet');
+  });
+
+  it('takes a section on transport before there is any other', () => {
+    const page = withTransportSection('# Performance\n', 'A ring is fast.');
+    expect(page.startsWith('# Performance\n\n## Transport\n')).toBe(true);
+    expect(transportSection(withTransportSection(page, 'A ring is faster.'))).toBe('A ring is faster.');
+  });
+});
