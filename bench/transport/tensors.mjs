@@ -19,7 +19,7 @@ import { takeTurns } from './turns.mjs';
 const ELEMENTS = 2 ** 20 / 4;
 /** As between the stages of a pipeline: the next message need not wait for the last one's slot. */
 const SLOTS = 2;
-export const TENSOR_SPIN_COUNTS = [0, 1_000, 10_000];
+export const TENSOR_SPIN_COUNTS = [0, 10_000, 100_000];
 
 /** @typedef {{ way: string, oneWayUs: number }[]} TensorResult */
 
