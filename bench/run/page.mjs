@@ -26,6 +26,7 @@ export function pageText(rows, facts, measurement) {
   const compared = COMPARISONS.map(comparison => compare(comparison, rows));
   return `${[
     ...introduction(facts, measurement),
+    ...absentModels(rows),
     '## Summary',
     wrap(
       `A ratio is the other's time divided by Millrace's: above 1, Millrace is faster. Means are geometric, over ${countedModels().join(', ')}, ` +
@@ -86,6 +87,12 @@ function introduction({ date, cpu, cores, memoryGib, platform, versions }, { rou
   ];
 }
 
+/** @param {readonly Row[]} rows */
+function absentModels(rows) {
+  const absent = Object.keys(MODEL_SPECS).filter(name => !rows.some(({ model }) => model === name));
+  return absent.length === 0 ? [] : [wrap(`**Not in this run:** ${absent.join(', ')}.`)];
+}
+
 /** One LSTM of the two counts in any mean; the other stands in where a peer has no such gates. */
 function countedModels() {
   return Object.keys(MODEL_SPECS).filter(
@@ -107,6 +114,7 @@ function summaryTable(compared) {
         comparison.each === undefined ? NONE : asked(comparison.each, least?.ratio, result.missing),
       ];
     });
+  if (rows.length === 0) return NOT_MEASURED;
   return table(['', 'mean ratio', 'asked', 'smallest ratio', 'asked of each'], rows);
 }
 

@@ -106,6 +106,9 @@ describe('docs/performance.md', () => {
   });
 
   it('does not claim what was not measured', () => {
+    expect(page).toContain('**Not in this run:** lstm, lstm-sigmoid, ds-cnn, text-cnn, transformer, wide.');
+    const uncounted = pageText(rowsOf({ tiny: { 'tfjs-node tensorflow': 1 } }), FACTS, MEASUREMENT);
+    expect(section(uncounted, '## Summary')).toContain('Not measured in this run.');
     expect(section(page, '### One stage and tfjs-node with one thread')).toContain(
       'Not measured in this run.',
     );
