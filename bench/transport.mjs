@@ -13,6 +13,7 @@ import { describeRun } from './run/machine.mjs';
 import { withTransportSection } from './run/markdown.mjs';
 import { PERFORMANCE_PAGE } from './run/report.mjs';
 import { measureBytes } from './transport/bytes.mjs';
+import { watchNeighbours } from './transport/neighbours.mjs';
 import { transportMarkdown, transportText } from './transport/report.mjs';
 import { measureRoundTrips } from './transport/round-trips.mjs';
 import { measureTensors } from './transport/tensors.mjs';
@@ -24,11 +25,13 @@ const { quick } = new Command('bench:transport')
   .opts();
 const rounds = quick ? 2 : 7;
 
-const results = {
+const neighbours = watchNeighbours();
+const measured = {
   bytes: await measureBytes({ rounds, mebibytes: quick ? 32 : 128 }),
   tensors: await measureTensors({ rounds, count: quick ? 100 : 300 }),
   roundTrips: await measureRoundTrips({ rounds, count: quick ? 300 : 2_000 }),
 };
+const results = { ...measured, othersShare: neighbours() };
 console.log(transportText(results));
 if (!quick) {
   const page = existsSync(PERFORMANCE_PAGE) ? readFileSync(PERFORMANCE_PAGE, 'utf8') : '# Performance\n';

@@ -2,6 +2,7 @@
 /** What the measurements of the transport say: as text for the terminal, and as a section of docs/performance.md. */
 import { formatTable } from '#internal/report/table.js';
 import { table, wrap } from '../run/markdown.mjs';
+import { QUIET_SHARE } from './neighbours.mjs';
 import { SPIN_COUNTS, WAITS_US } from './round-trips.mjs';
 import { ringName, TENSOR_SPIN_COUNTS } from './tensors.mjs';
 
@@ -17,6 +18,7 @@ const BUSY_WAIT_US = 20;
  * @property {readonly import('./bytes.mjs').BytesResult[]} bytes
  * @property {readonly import('./round-trips.mjs').RoundTripResult[]} roundTrips
  * @property {import('./tensors.mjs').TensorResult | undefined} tensors nothing where TensorFlow does not load
+ * @property {number} othersShare of all cores, that other programs took meanwhile
  */
 
 /** @typedef {{ heading: string, about: string, titles: string[], rows: string[][], verdicts: string[] }} Part */
@@ -31,7 +33,15 @@ export function transportText(results) {
       }));
       return [heading, ...(rows.length === 0 ? [] : [formatTable(columns, rows)]), ...verdicts].join('\n');
     })
+    .concat(disturbance(results))
     .join('\n\n');
+}
+
+/** @param {Results} results */
+function disturbance({ othersShare }) {
+  if (othersShare <= QUIET_SHARE) return [];
+  const percent = Math.round(100 * othersShare);
+  return [`**Other programs took ${percent} % of the cores meanwhile: measure again on a quiet machine.**`];
 }
 
 /**
@@ -48,6 +58,7 @@ export function transportMarkdown(results, { date, cpu, cores, versions }) {
   const versionsText = `Node ${versions['Node']}, TensorFlow ${versions['TensorFlow']}`;
   return [
     wrap(`${date}, ${cpu}, ${cores} cores, ${versionsText}. Medians of rounds in which all ways take turns.`),
+    ...disturbance(results),
     ...parts,
   ].join('\n\n');
 }

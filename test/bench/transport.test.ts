@@ -1,6 +1,7 @@
 /** The benchmark of the transport: that its measurements run to their end, and what it says of numbers that a test chooses. */
 import { describe, expect, it } from 'vitest';
 import { measureBytes } from '../../bench/transport/bytes.mjs';
+import { othersShare } from '../../bench/transport/neighbours.mjs';
 import { type Results, transportMarkdown, transportText } from '../../bench/transport/report.mjs';
 import { measureRoundTrips, SPIN_COUNTS, WAITS_US } from '../../bench/transport/round-trips.mjs';
 import { measureTensors } from '../../bench/transport/tensors.mjs';
@@ -32,6 +33,7 @@ function results(asleepUs: number, ringUs: number, spinningUs = ringUs): Results
       { way: 'ring, 10000 spins', oneWayUs: spinningUs },
       { way: 'clone', oneWayUs: 800 },
     ],
+    othersShare: 0.02,
     roundTrips: WAITS_US.flatMap(waitUs =>
       SPIN_COUNTS.map(spinCount => ({
         spinCount,
@@ -118,6 +120,14 @@ describe('what the transport benchmark says', () => {
   it('does not hide that TensorFlow was absent', () => {
     const text = transportMarkdown({ ...results(10, 200), tensors: undefined }, FACTS);
     expect(text).toContain('- TensorFlow does not load here: not measured.');
+  });
+
+  it('is that the machine was not quiet, when others took more of it than can be ignored', () => {
+    const warning = '**Other programs took 42 % of the cores meanwhile: measure again on a quiet machine.**';
+    const disturbed = { ...results(10, 200), othersShare: othersShare({ busyMs: 620, totalMs: 1000 }, 200) };
+    expect(transportText(disturbed)).toContain(warning);
+    expect(transportMarkdown(disturbed, FACTS)).toContain(warning);
+    expect(transportText(results(10, 200))).not.toContain('Other programs');
   });
 
   it('goes onto the page as tables under headings of their own, in lines of at most 130 columns', () => {
