@@ -29,8 +29,8 @@ let ready;
 
 async function prepare() {
   if (ready !== undefined) return ready;
-  const start = performance.now();
   const prepared = Array.from({ length: trainerCount }, () => prepareModel(name, directory, 'adam'));
+  const start = performance.now();
   const trainers = await Promise.all(prepared.map(({ model }) => open(model)));
   // The first step counts too: sessions and memory are made for it.
   const timed = new TimedFit(directory, /** @type {{ batchSize: number }} */ (prepared[0]).batchSize);

@@ -41,6 +41,22 @@ def best_cut(name, directory):
     return min(range(1, len(costs)), key=lambda cut: max(sum(costs[:cut]), sum(costs[cut:])))
 
 
+class Contiguous(nn.Module):
+    """At both sides of the cut: gloo sends contiguous tensors alone, activations and gradients."""
+
+    class Function(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.contiguous()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient.contiguous()
+
+    def forward(self, x):
+        return self.Function.apply(x)
+
+
 class Job:
     def __init__(self, rank, name, directory, cut, optimizer, schedule, micro_batches):
         self.rank = rank
@@ -48,7 +64,8 @@ class Job:
         mine = slice(0, cut) if rank == 0 else slice(cut, len(modules))
         self.weights = [entry for own in weights[mine] for entry in own]
         models.load_first_weights(self.weights, directory)
-        model = nn.Sequential(*modules[mine])
+        own = modules[mine]
+        model = nn.Sequential(*own, Contiguous()) if rank == 0 else nn.Sequential(Contiguous(), *own)
         stage = PipelineStage(model, rank, 2, torch.device('cpu'))
         self.schedule = SCHEDULES[schedule](stage, micro_batches, loss_fn=models.loss_of(self.spec))
         self.batches = models.load_batches(self.spec, directory)

@@ -22,6 +22,8 @@ export interface SessionSpec {
   readonly board: SharedArrayBuffer;
   readonly boardLayout: StepBoardLayout;
   readonly stallTimeoutMs: number;
+  /** How often the worker looks at what it waits for before it sleeps. */
+  readonly spinCount: number;
   /** Fills freed slots so that a use after release shows; for tests. */
   readonly poison: boolean;
   /** Largest L2 norm of the gradients of all stages together; none by default. */

@@ -15,7 +15,7 @@ import { lowerLayer } from './lowering/index.js';
 import { StageOptimizer } from './optimizer.js';
 
 /** Measuring goes on until every node has run so often, or until so much time has gone by. */
-const BUDGET_MS = 3_000;
+const BUDGET_MS = 1_500;
 
 /**
  * Runs every node up to `repeats` times after one warm-up and keeps the fastest of each: the others were disturbed. Weights

@@ -37,7 +37,11 @@ export class WorkerSession {
     this.#worker = worker;
     this.#control = control;
     this.#board = StepBoard.attach(spec.board, spec.boardLayout);
-    const waiter = new Waiter(control, { worker, stallTimeoutMs: spec.stallTimeoutMs });
+    const waiter = new Waiter(control, {
+      worker,
+      stallTimeoutMs: spec.stallTimeoutMs,
+      spinCount: spec.spinCount,
+    });
     const links = new SharedMemoryLinks(Arena.attach(spec.arena), waiter, {
       poison: spec.poison,
       checked: spec.poison,

@@ -19,4 +19,4 @@ export {
   SharedMemoryCollective,
 } from './shared-memory-collective.js';
 export { StepBoard, type StepDescriptor } from './step-board.js';
-export { WAIT_SLICE_MS, Waiter, type WaiterOptions } from './waiter.js';
+export { spinCountFor, WAIT_SLICE_MS, Waiter, type WaiterOptions } from './waiter.js';

@@ -4,6 +4,7 @@ import {
   AbortedError,
   ControlBlock,
   StallError,
+  spinCountFor,
   WAIT_SLICE_MS,
   Waiter,
   type WaiterOptions,
@@ -118,5 +119,13 @@ describe('a waiter', () => {
     waiter.waitWhile(words, 0, 0, 'test');
     expect(looks).toBe(500);
     expect(slicesMs).toEqual([]);
+  });
+});
+
+describe('the number of looks before a sleep', () => {
+  it('is none where threads share cores, since it would take the core of whoever is waited for', () => {
+    expect(spinCountFor(3, 2)).toBe(0);
+    expect(spinCountFor(2, 2)).toBeGreaterThan(0);
+    expect(spinCountFor(1, 16)).toBe(spinCountFor(2, 2));
   });
 });

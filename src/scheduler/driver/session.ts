@@ -2,6 +2,7 @@
  * The driver's side of a session: it lays out the arena and the step board for one mode and one size of mini-batch, opens
  * the session in all workers, and holds the driver's ends of the channels.
  */
+import { availableParallelism } from 'node:os';
 import { type CutModel, inferShapes, maskSizes, sharedWeights, stageTopology } from '../../model/index.js';
 import type { Program } from '../../protocol/action.js';
 import type { ChannelEnds, ChannelLayout } from '../../protocol/channel.js';
@@ -17,6 +18,7 @@ import {
   type SendLink,
   SharedMemoryLinks,
   StepBoard,
+  spinCountFor,
   Waiter,
 } from '../../transport/index.js';
 import { lower, planSlots, type RecomputeMode, slotCountsOf, validatePrograms } from '../plan/index.js';
@@ -119,6 +121,7 @@ export class DriverSession {
           board: board.buffer,
           boardLayout: board.layout,
           stallTimeoutMs: plan.stallTimeoutMs,
+          spinCount: spinCountFor(pool.workerCount, availableParallelism()),
           poison: plan.poison,
           ...(clipNorm === undefined ? {} : { clipNorm }),
           ...(plan.durations === undefined ? {} : { durations: plan.durations }),

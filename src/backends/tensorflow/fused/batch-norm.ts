@@ -107,13 +107,13 @@ export function batchNorm(
   return run({ x, gamma, beta }, { epsilon, onStatistics });
 }
 
-/** average − (average − value)·(1 − momentum), as tfjs computes it. */
+/**
+ * average − (average − value)·(1 − momentum), as tfjs computes it. One number a channel: in JavaScript that takes a third of the
+ * time of four ops of TensorFlow.
+ */
 export function movingAverage(average: tf.Tensor, value: tf.Tensor, momentum: number): tf.Tensor {
-  const raw = rawOps();
-  const decay = tf.scalar(1 - momentum);
-  const difference = raw.map('Sub', average, value);
-  const change = raw.map('Mul', difference, decay);
-  const moved = raw.map('Sub', average, change);
-  tf.dispose([decay, difference, change]);
-  return moved;
+  const decay = 1 - momentum;
+  const values = value.dataSync();
+  const moved = average.dataSync<'float32'>().map((old, channel) => old - (old - values[channel]!) * decay);
+  return tf.tensor(moved, average.shape);
 }
