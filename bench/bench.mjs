@@ -50,7 +50,7 @@ if (json !== undefined) writeFileSync(json, '');
 /** @type {import('./run/race.mjs').Row[]} */
 const rows = [];
 const startMs = performance.now();
-const measurement = { rounds: rounds ?? (quick ? 3 : 7), stretchMs: quick ? 600 : 1_500 };
+const measurement = { rounds: rounds ?? (quick ? 3 : 5), stretchMs: quick ? 600 : 1_000 };
 for (const name of models) {
   console.log(`${name}: ${MODEL_SPECS[name]?.title}`);
   const own = await race(name, {

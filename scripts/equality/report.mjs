@@ -53,8 +53,23 @@ export function writeReport(root, pieces, wanted) {
     'A difference fails above 1e-5 (adaptive optimizers: 1e-3) of the reference plus a small absolute part: 1e-6 an element, for updates also the',
     'rounding of the weight at every step, which is why small updates may differ by more. References below 1e-3 are checked but not listed. Every',
     'model must also leave as many tensors in the workers and in the main thread as there were.',
+    ...sensitiveLines(pieces),
   ];
   writeFileSync(path.join(root, 'docs/equality.md'), `${lines.join('\n')}\n`);
+}
+
+/**
+ * Models that no comparison can judge; `sensitivity.ts` beside the random models says how they are told.
+ * @param {readonly Piece[]} pieces
+ */
+function sensitiveLines(pieces) {
+  const count = sum(pieces.map(({ tallies }) => tallies?.['too sensitive']?.count ?? 0));
+  if (count === 0) return [];
+  return [
+    '',
+    `Training ${count} of the models is too sensitive to compare: plain tfjs itself moves at least a tenth as far when the first weights are`,
+    'moved by one unit of rounding. Such models diverge, or stand on a kink of an activation or at a prediction of length zero under a cosine.',
+  ];
 }
 
 /**

@@ -3,7 +3,7 @@ import { BackendError } from '../errors.js';
 import type { BackendName } from '../protocol/stage-spec.js';
 import { BACKEND_VARIABLE, forcedBackend } from '../setup/index.js';
 import type { Backend, BackendLoader } from './backend.js';
-import { loadCpuBackend } from './cpu/index.js';
+import { loadCpuBackend, registerResizeNearestGradient } from './cpu/index.js';
 import { registerDilatedGradients } from './gradients/dilated-convolution.js';
 import { registerMissingGradients } from './gradients/missing-gradients.js';
 import { loadTensorflowBackend, prepareAddon, registerDenseBincount } from './tensorflow/index.js';
@@ -23,6 +23,7 @@ export { joinProducts, type SampleProduct, sampleProductOf } from './sample-prod
 registerDilatedGradients();
 registerMissingGradients();
 registerDenseBincount();
+registerResizeNearestGradient();
 registerWasmTrainingKernels();
 
 const LOADERS: Readonly<Record<BackendName, BackendLoader>> = {

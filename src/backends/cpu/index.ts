@@ -3,6 +3,8 @@ import * as tf from '@tensorflow/tfjs';
 import { BackendError } from '../../errors.js';
 import type { Backend } from '../backend.js';
 
+export { registerResizeNearestGradient } from './resize-nearest-gradient.js';
+
 export async function loadCpuBackend(): Promise<Backend> {
   if (!(await tf.setBackend('cpu'))) throw new BackendError('cpu', 'tfjs could not start its cpu backend.');
   await tf.ready();
