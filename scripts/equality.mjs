@@ -71,7 +71,9 @@ async function runPieces() {
 }
 
 try {
-  await Promise.all(Array.from({ length: jobs }, runPieces));
+  const ends = await Promise.allSettled(Array.from({ length: jobs }, runPieces));
+  const failed = ends.find(end => end.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }

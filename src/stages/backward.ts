@@ -110,17 +110,18 @@ export class DeferredWeightGradients {
   }
 
   /**
-   * Runs W of several micro-batches of one stage; returns the gradients of each as `compute` does. What is a product over
-   * samples becomes one product over all of them, where that is less work than summing, and counts for the first.
+   * Runs W of several micro-batches of one stage; gives the gradients of one after the other as `compute` does, so that only
+   * one micro-batch's wait to be added. What is a product over samples becomes one product over all of them, where that is
+   * less work than summing, and counts for the first.
    */
-  static computeAll(parts: readonly DeferredWeightGradients[]): (tf.Tensor | undefined)[][] {
+  static *computeAll(parts: readonly DeferredWeightGradients[]): Generator<(tf.Tensor | undefined)[]> {
     if (parts.length > 1) DeferredWeightGradients.#joinProducts(parts);
-    return parts.map(part => part.compute());
+    for (const part of parts) yield part.compute();
   }
 
   static #joinProducts(parts: readonly DeferredWeightGradients[]): void {
     const [first, ...others] = parts as [DeferredWeightGradients, ...DeferredWeightGradients[]];
-    // A user's layer may do something else at every call: nothing is joined then.
+    // A user's layer may do something else at every call: nothing is joined then, nor where the weights are others.
     if (others.some(other => other.#nodes.length !== first.#nodes.length)) return;
     for (const [index, { thunks }] of first.#nodes.entries()) {
       // From the last: what is joined leaves the lists.
@@ -152,9 +153,7 @@ export class DeferredWeightGradients {
 
 /** The product behind a thunk, if it stands for the same weight of the same kernel as `like`. */
 function joinable(thunk: DeferredThunk | undefined, like: DeferredThunk): SampleProduct | undefined {
-  const isAlike =
-    thunk?.node.kernelName === like.node.kernelName &&
-    tf.util.arraysEqual(thunk.input.shape, like.input.shape);
+  const isAlike = thunk?.node.kernelName === like.node.kernelName && thunk.input.id === like.input.id;
   return isAlike ? sampleProductOf(thunk.gradient) : undefined;
 }
 

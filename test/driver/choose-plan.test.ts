@@ -50,12 +50,15 @@ function choose(measured: MeasuredCosts, microBatchCounts = [1, 2, 3, 4, 6, 8], 
 }
 
 describe('measured costs', () => {
-  it('lie on the line through the two sizes, and are never negative', () => {
+  it('lie on the line through the two sizes, and never fall with the rows', () => {
     const measured = new MeasuredCosts({ rows: 8, units: [unit(2, 5)] }, { rows: 32, units: [unit(5, 4)] });
     expect(measured.at(8)[0]).toEqual(unit(2, 5));
     expect(measured.at(16)[0]!.forwardMs).toBeCloseTo(3);
     expect(measured.at(64)[0]!.forwardMs).toBeCloseTo(9);
-    expect(measured.at(1000)[0]!.stepMs).toBe(0);
+    expect(measured.at(1000)[0]!.stepMs).toBe(5);
+    expect(new MeasuredCosts({ rows: 8, units: [unit(1)] }, { rows: 16, units: [unit(9)] }).at(1)[0]).toEqual(
+      unit(0),
+    );
   });
 
   it('are constant where both sizes are one', () => {

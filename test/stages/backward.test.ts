@@ -348,7 +348,7 @@ describe.skipIf(!backends().includes('tensorflow'))('W of several micro-batches'
   }
 
   const apart = (all: DeferredWeightGradients[]) => all.map(deferred => deferred.compute());
-  const together = (all: DeferredWeightGradients[]) => DeferredWeightGradients.computeAll(all);
+  const together = (all: DeferredWeightGradients[]) => [...DeferredWeightGradients.computeAll(all)];
 
   it.each([
     ['is one product where that is less work than summing', 40, 1],

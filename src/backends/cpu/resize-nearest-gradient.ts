@@ -9,6 +9,12 @@ const KERNEL = { kernelName: 'ResizeNearestNeighborGrad', backendName: 'cpu' } a
 
 type Size4D = readonly [number, number, number, number];
 
+/** The attributes of the forward pass, which its gradient gets too. */
+interface Resizing {
+  readonly alignCorners: boolean;
+  readonly halfPixelCenters: boolean;
+}
+
 interface CpuBackend {
   readSync(dataId: object): Float32Array;
   makeTensorInfo(shape: number[], dtype: 'float32', values: Float32Array): tf.TensorInfo;
@@ -25,12 +31,11 @@ export function registerResizeNearestGradient(): void {
   replacement = ({ inputs, backend, attrs }) => {
     const { images, dy } = inputs as unknown as { images: tf.TensorInfo; dy: tf.TensorInfo };
     const cpu = backend as unknown as CpuBackend;
-    const { alignCorners } = attrs as unknown as { alignCorners: boolean };
     const values = gradient(
       cpu.readSync(dy.dataId),
       images.shape as unknown as Size4D,
       dy.shape as unknown as Size4D,
-      alignCorners,
+      attrs as unknown as Resizing,
     );
     return cpu.makeTensorInfo(images.shape, 'float32', values);
   };
@@ -43,10 +48,10 @@ function gradient(
   dy: Float32Array,
   [batch, height, width, depth]: Size4D,
   [, dyHeight, dyWidth]: Size4D,
-  alignCorners: boolean,
+  resizing: Resizing,
 ): Float32Array {
-  const rows = sources(height, dyHeight, alignCorners);
-  const columns = sources(width, dyWidth, alignCorners);
+  const rows = sources(height, dyHeight, resizing);
+  const columns = sources(width, dyWidth, resizing);
   const dx = new Float32Array(batch * height * width * depth);
   let from = 0;
   for (let sample = 0; sample < batch; sample++) {
@@ -61,10 +66,11 @@ function gradient(
 }
 
 /** For each place along an axis of the resized image, the place that it was taken from. */
-function sources(size: number, resized: number, alignCorners: boolean): number[] {
+function sources(size: number, resized: number, { alignCorners, halfPixelCenters }: Resizing): number[] {
   const isAligned = alignCorners && resized > 1;
   const scale = isAligned ? (size - 1) / (resized - 1) : size / resized;
-  return Array.from({ length: resized }, (_, place) =>
-    Math.min(size - 1, alignCorners ? Math.round(place * scale) : Math.floor(place * scale)),
-  );
+  return Array.from({ length: resized }, (_, place) => {
+    const exact = (halfPixelCenters ? place + 0.5 : place) * scale;
+    return Math.max(0, Math.min(size - 1, alignCorners ? Math.round(exact) : Math.floor(exact)));
+  });
 }

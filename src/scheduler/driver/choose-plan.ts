@@ -82,7 +82,8 @@ function judge(question: PlanQuestion, microBatchCount: number): PlanChoice {
   const messageMs = cutBytes(graph, cuts, rows).map(
     bytes => TRANSPORT.msPerMessage + bytes * TRANSPORT.msPerByte,
   );
-  // Of several micro-batches W is one product over all their samples, where that is less work than summing.
+  // Of several micro-batches W is priced as one call over all their rows. That is what dense layers do on TensorFlow; of others
+  // it leaves out the fixed price of the further calls.
   const weightMs = (stage: number, count: number): number =>
     stageCosts(costs.at(rows * count), cuts)[stage]!.backwardWeightMs;
   const cost = actionCost(stages, weightMs, messageMs);
@@ -135,7 +136,8 @@ function actionCost(
       case 'step':
         return stage.stepMs;
       case 'send':
-        return messageMs[Math.min(action.stage, messageMs.length - 1)] ?? 0;
+        // An activation crosses the cut behind its stage, a gradient the one before.
+        return messageMs[action.pass === 'backward' ? action.stage - 1 : action.stage] ?? 0;
       case 'receive':
         return 0;
     }

@@ -40,8 +40,8 @@ export class MeasuredCosts {
     return small.units.map((unit, index) => {
       const other = large.units[index]!;
       const line = (kind: (typeof KINDS)[number]): number =>
-        // A disturbed measurement may fall with the rows; nothing takes less than nothing.
-        Math.max(0, unit[kind] + part * (other[kind] - unit[kind]));
+        // More rows never take less time, whatever a disturbed measurement says, and fewer than measured not less than none.
+        Math.max(0, unit[kind] + part * Math.max(0, other[kind] - unit[kind]));
       return Object.fromEntries(KINDS.map(kind => [kind, line(kind)])) as unknown as UnitCost;
     });
   }

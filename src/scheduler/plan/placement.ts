@@ -2,7 +2,7 @@
  * Which worker runs which stage.
  *
  * Stages go to workers in contiguous blocks of nearly equal length: neighbours on one worker need no transport
- * of their own, and a block behaves like one larger stage. `gpipe` and `1f1b` are made for such placements,
+ * of their own, and a block behaves like one larger stage. `gpipe`, `1f1b` and `zero-bubble` are made for such placements,
  * though they accept any.
  */
 import { MillraceError } from '../../errors.js';

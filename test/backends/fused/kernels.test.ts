@@ -204,6 +204,13 @@ describe.each(PRESENT)('a fused kernel on %s', backend => {
     });
   });
 
+  it.runIf(backend === 'tensorflow')('of the cross-entropy tells an overflow by NaN, as tfjs does', () => {
+    const probabilities = tf.tensor2d([[Number.POSITIVE_INFINITY, 0.2]]);
+    const target = tf.tensor2d([[0, 1]]);
+    expect(tf.metrics.categoricalCrossentropy(target, probabilities).dataSync()[0]).toBeNaN();
+    expect(operations.categoricalCrossentropy(target, probabilities).dataSync()[0]).toBeNaN();
+  });
+
   it.runIf(backend === 'tensorflow').each([
     ['few', 1],
     ['many', LARGE_ROWS],

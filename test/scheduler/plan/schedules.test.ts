@@ -136,6 +136,21 @@ describe('every size', () => {
     }
   });
 
+  it('zero-bubble takes a block of equal stages for one larger stage too', () => {
+    for (const [stageCount, workers] of [
+      [4, 2],
+      [6, 3],
+      [6, 2],
+      [3, 1],
+    ] as const) {
+      const workerOfStage = place(stageCount, workers);
+      const schedule = generateSchedule('zero-bubble', { stageCount, microBatchCount: 5, workerOfStage });
+      validateSchedule(schedule);
+      const { makespan } = simulateSchedule(schedule);
+      expect(makespan).toBe((stageCount / workers) * (3 * 5 + workers - 1));
+    }
+  });
+
   it('is valid for any placement', () => {
     fc.assert(fc.property(plans, ({ schedule }) => validateSchedule(schedule)));
   });

@@ -23,7 +23,8 @@ function sumOverLast(x: tf.Tensor, keepDims: boolean): tf.Tensor {
 const MOST_SMALL_ELEMENTS = 8_192;
 
 interface SmallLoss {
-  /** What each loss's gradient is multiplied with, in the shape of the probabilities. */
+  readonly shape: readonly number[];
+  /** What each loss's gradient is multiplied with, in that shape: made by the forward pass. */
   direction?: Float32Array;
 }
 
@@ -35,13 +36,13 @@ const runSmall = register<SmallLoss>({
     attributes.direction = crossEntropy(target!.dataSync(), probabilities!.dataSync(), classes, losses);
     return tf.tensor(losses, probabilities!.shape.slice(0, -1));
   },
-  saves: { inputs: ['probabilities'], output: false },
-  gradient: ([dy], [probabilities], { direction }) => ({
+  saves: { inputs: [], output: false },
+  gradient: ([dy], _, { direction, shape }) => ({
     probabilities() {
       const gradients = dy!.dataSync();
-      const classes = probabilities!.shape.at(-1)!;
+      const classes = shape.at(-1)!;
       const scaled = direction!.map((value, index) => value * gradients[Math.floor(index / classes)]!);
-      return tf.tensor(scaled, probabilities!.shape);
+      return tf.tensor(scaled, [...shape]);
     },
   }),
 });
@@ -70,7 +71,8 @@ function crossEntropy(
     for (let index = start; index < end; index++) {
       const scaled = Math.fround(probabilities[index]! / total);
       const target = targets[index]!;
-      if (target !== 0) loss -= target * Math.log(Math.min(Math.max(scaled, low), high));
+      if (target !== 0 || Number.isNaN(scaled))
+        loss -= target * Math.log(Math.min(Math.max(scaled, low), high));
       if (scaled < low || scaled > high) continue;
       direction[index] = -target / scaled;
       projected -= target;
@@ -121,5 +123,7 @@ const runLarge = register<object>({
 export function categoricalCrossentropy(target: tf.Tensor, probabilities: tf.Tensor): tf.Tensor {
   const isSmall =
     probabilities.size <= MOST_SMALL_ELEMENTS && tf.util.arraysEqual(target.shape, probabilities.shape);
-  return isSmall ? runSmall({ target, probabilities }, {}) : runLarge({ target, probabilities }, {});
+  return isSmall
+    ? runSmall({ target, probabilities }, { shape: probabilities.shape })
+    : runLarge({ target, probabilities }, {});
 }
