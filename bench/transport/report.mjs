@@ -171,7 +171,7 @@ function roundTripPart(roundTrips) {
       ...WAITS_US.map(waitUs => us(spinCount, waitUs).toFixed(1)),
     ]),
     verdicts: [
-      `Busy workers (a wait of ${BUSY_WAIT_US} µs) take ${asleep.toFixed(1)} µs without spinning, as Millrace's workers wait; asked are less than ${ASKED_ROUND_TRIP_US}: ${met(asleep < ASKED_ROUND_TRIP_US)}.`,
+      `Busy workers (a wait of ${BUSY_WAIT_US} µs) take ${asleep.toFixed(1)} µs without spinning, as Millrace's workers wait where they outnumber the cores; asked are less than ${ASKED_ROUND_TRIP_US}: ${met(asleep < ASKED_ROUND_TRIP_US)}.`,
       `The best of these spin counts is ${SPIN_COUNTS[busy.indexOf(best)]}, with ${best.toFixed(1)} µs: ${met(best < ASKED_ROUND_TRIP_US)}.`,
     ],
   };
