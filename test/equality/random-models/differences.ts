@@ -43,9 +43,12 @@ export class ResultApart extends Error {
   readonly kind: Kind;
   readonly result: string;
   readonly apart: number;
+  /** Position of the weight, where it is one: names inside nested models differ from model to model. */
+  readonly weight: number | undefined;
 
-  constructor(kind: Kind, result: string, apart: number, message: string) {
+  constructor(kind: Kind, result: string, apart: number, weight: number | undefined, message: string) {
     super(message);
+    this.weight = weight;
     this.kind = kind;
     this.result = result;
     this.apart = apart;
@@ -102,9 +105,16 @@ export class Differences {
       const reference = (weight.read() as tf.Tensor).dataSync();
       const found = (actual.weights[index]!.read() as tf.Tensor).dataSync();
       const start = first[index]!;
-      this.#expect('weight', weight.originalName, found, reference);
+      this.#expect('weight', weight.originalName, found, reference, 0, index);
       const rounding = WEIGHT_ROUNDING * steps * norm(start);
-      this.#expect('update', weight.originalName, minus(found, start), minus(reference, start), rounding);
+      this.#expect(
+        'update',
+        weight.originalName,
+        minus(found, start),
+        minus(reference, start),
+        rounding,
+        index,
+      );
     }
   }
 
@@ -124,6 +134,7 @@ export class Differences {
     actual: ArrayLike<number>,
     reference: ArrayLike<number>,
     rounding = 0,
+    weight?: number,
   ): void {
     const { relative, absolute } = BOUNDS[kind];
     const apart = distance(actual, reference);
@@ -133,6 +144,7 @@ export class Differences {
         kind,
         name,
         apart,
+        weight,
         `${kind} '${name}' is [${shown(actual)}], plain tfjs has [${shown(reference)}]: ` +
           `${apart.toExponential(2)} apart at a size of ${size.toExponential(2)}`,
       );

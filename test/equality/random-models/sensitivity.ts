@@ -41,9 +41,9 @@ export async function trainAgain(
 }
 
 /** How far the result that was apart moved between two trainings of plain tfjs. */
-export function movedBy({ kind, result }: ResultApart, one: Trained, other: Trained): number {
-  if (kind !== 'weight' && kind !== 'update') return distance(other.logs[result]!, one.logs[result]!);
+export function movedBy({ result, weight }: ResultApart, one: Trained, other: Trained): number {
+  if (weight === undefined) return distance(other.logs[result]!, one.logs[result]!);
   const values = ({ model }: Trained): ArrayLike<number> =>
-    (model.weights.find(({ originalName }) => originalName === result)!.read() as tf.Tensor).dataSync();
+    (model.weights[weight]!.read() as tf.Tensor).dataSync();
   return distance(values(other), values(one));
 }
