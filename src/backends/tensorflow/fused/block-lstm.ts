@@ -9,7 +9,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { RecurrentSettings, RecurrentWeights } from '../../fused-operations.js';
 import { type Attribute, rawOps } from '../raw-ops.js';
 import { register, sharing } from './kernel.js';
-import { stack, swapTime, unstack } from './recurrent.js';
+import { joinRows, stack, swapTime, unstack } from './recurrent.js';
 
 /** Outputs of the op; the hidden state is the last. */
 const OUTPUT_COUNT = 7;
@@ -41,12 +41,6 @@ function sharedInputs(
   const state = tf.zeros([batch, units]);
   const unused = tf.zeros([units]);
   return [length, x, state, state, weights, unused, unused, unused, bias ?? tf.zeros([4 * units])];
-}
-
-function joinRows(parts: readonly tf.Tensor[]): tf.Tensor {
-  const raw = rawOps();
-  const attributes = [...raw.float, raw.ints('N', parts.length), raw.type('Tidx', 'int32')];
-  return raw.one('ConcatV2', attributes, ...parts, tf.scalar(0, 'int32'));
 }
 
 function reverseTime(x: tf.Tensor): tf.Tensor {

@@ -106,8 +106,16 @@ export function splitColumns(x: tf.Tensor, count: number): tf.Tensor[] {
 }
 
 export function joinColumns(parts: readonly tf.Tensor[]): tf.Tensor {
+  return join(parts, parts[0]!.rank - 1);
+}
+
+export function joinRows(parts: readonly tf.Tensor[]): tf.Tensor {
+  return join(parts, 0);
+}
+
+function join(parts: readonly tf.Tensor[], along: number): tf.Tensor {
   const raw = rawOps();
-  const axis = tf.scalar(parts[0]!.rank - 1, 'int32');
+  const axis = tf.scalar(along, 'int32');
   const attributes = [...raw.float, raw.ints('N', parts.length), raw.type('Tidx', 'int32')];
   const joined = raw.one('ConcatV2', attributes, ...parts, axis);
   axis.dispose();
