@@ -234,3 +234,9 @@ def load_batches(spec, directory):
 
 def loss_of(spec):
     return F.cross_entropy if 'classes' in spec else F.mse_loss
+
+
+def optimizer_of(module, kind):
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    # tfjs's epsilon; the learning rate of the check is that of `state.mjs`.
+    return torch.optim.SGD(parameters, lr=0.002) if kind == 'sgd' else torch.optim.Adam(parameters, eps=1e-7)

@@ -21,10 +21,7 @@ class Job:
         self.model = nn.Sequential(*modules)
         self.batches = models.load_batches(self.spec, directory)
         self.loss = models.loss_of(self.spec)
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = (
-            torch.optim.SGD(parameters, lr=0.002) if optimizer == 'sgd' else torch.optim.Adam(parameters, eps=1e-7)
-        )
+        self.optimizer = models.optimizer_of(self.model, optimizer)
         self.position = 0
 
     def step(self):

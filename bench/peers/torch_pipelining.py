@@ -69,10 +69,7 @@ class Job:
         stage = PipelineStage(model, rank, 2, torch.device('cpu'))
         self.schedule = SCHEDULES[schedule](stage, micro_batches, loss_fn=models.loss_of(self.spec))
         self.batches = models.load_batches(self.spec, directory)
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = (
-            torch.optim.SGD(parameters, lr=0.002) if optimizer == 'sgd' else torch.optim.Adam(parameters, eps=1e-7)
-        )
+        self.optimizer = models.optimizer_of(model, optimizer)
         self.position = 0
 
     def step(self):
