@@ -36,6 +36,7 @@ const OPTIONS = {
   ],
   workers: [z.union([z.literal('auto'), count]).default('auto'), "'auto' or a whole number of at least 1"],
   stages: [z.union([z.literal('auto'), count]).default('auto'), "'auto' or a whole number of at least 1"],
+  replicas: [z.union([z.literal('auto'), count]).default('auto'), "'auto' or a whole number of at least 1"],
   microBatches: [
     z.union([z.literal('auto'), count]).default('auto'),
     "'auto' or a whole number of at least 1",

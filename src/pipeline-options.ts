@@ -14,7 +14,13 @@ export interface PipelineOptions {
    */
   readonly stages?: number | 'auto' | undefined;
   /**
-   * Pieces that a mini-batch is cut into; `auto` measures the layers and takes what is fastest for mini-batches of `batchSize`.
+   * Data-parallel copies of the whole pipeline, each with workers of its own: every mini-batch is shared out among them, and
+   * they step with the gradients of all. Alone, `replicas: n` is plain data parallelism: a copy of the model in each of n
+   * workers. Default `auto`.
+   */
+  readonly replicas?: number | 'auto' | undefined;
+  /**
+   * Pieces that a mini-batch, or a replica's part of it, is cut into; `auto` measures the layers and takes what is fastest for mini-batches of `batchSize`.
    * Default `auto`.
    */
   readonly microBatches?: number | 'auto' | undefined;

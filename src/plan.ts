@@ -6,7 +6,7 @@ import type { ModelPlan } from './scheduler/driver/plan-model.js';
 /** What one stage holds, and what it was measured to cost. */
 export interface StagePlan {
   readonly stage: number;
-  /** Index of the worker thread that holds the stage. */
+  /** Index of the worker thread that holds the stage, in the first replica. */
   readonly worker: number;
   /** Names of the stage's layers, in order of their first call. */
   readonly layers: readonly string[];
@@ -26,8 +26,13 @@ export interface Plan {
   readonly backend: BackendChoice['name'];
   readonly backendReason: string;
   readonly backendVersion: string;
+  /** Worker threads of all replicas together. */
   readonly workers: number;
+  /** Data-parallel copies of the whole pipeline. */
+  readonly replicas: number;
+  /** Pieces that each replica's part of a mini-batch is cut into. */
   readonly microBatches: number;
+  /** Of one replica. */
   readonly schedule: Schedule;
   readonly recompute: 'never' | 'except-last' | 'always';
   readonly stages: readonly StagePlan[];
@@ -41,6 +46,7 @@ export function describePlan(plan: ModelPlan, backend: BackendChoice, backendVer
     backendReason: backend.reason,
     backendVersion,
     workers: new Set(plan.workerOfStage).size,
+    replicas: plan.replicas,
     microBatches: plan.microBatchCount,
     schedule,
     recompute: plan.recompute,

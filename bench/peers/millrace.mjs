@@ -63,7 +63,7 @@ await serve({
   },
   async describe() {
     const { trainers, startMs } = await prepare();
-    const { stages, microBatches, schedule, backend } = /** @type {import('millrace').PipelinedModel} */ (
+    const { stages, replicas, microBatches, schedule, backend } = /** @type {import('millrace').PipelinedModel} */ (
       trainers[0]
     ).plan;
     return {
@@ -71,6 +71,7 @@ await serve({
       plan: {
         backend,
         stages: stages.length,
+        replicas,
         microBatches,
         schedule: schedule.name,
         layers: stages.map(stage => stage.layers),

@@ -169,7 +169,7 @@ class Entrant {
       backend,
       plan,
       stages: described?.plan.stages ?? (kind === 'pipelining' ? 2 : null),
-      replicas: described === undefined ? null : 1,
+      replicas: described?.plan.replicas ?? null,
       microBatches: described?.plan.microBatches ?? this.#choice?.microBatches ?? null,
       schedule: described?.plan.schedule ?? this.#choice?.schedule ?? null,
       batch: this.#batch,

@@ -66,12 +66,14 @@ export function systemsFor(model, spec, directory) {
   });
   const oneStage = { stages: 1, workers: 1 };
   const twoStages = { stages: 2, workers: 2, batchNorm: 'micro-batch' };
+  const twoReplicas = { replicas: 2, workers: 2, batchNorm: 'micro-batch' };
   const systems = [
     node('tfjs-node', 'tensorflow', [peer('tfjs.mjs'), 'node']),
     node('tfjs-node-1-thread', 'tensorflow', [peer('tfjs.mjs'), 'node'], { env: ONE_THREAD }),
     millrace('1-stage', 'tensorflow', oneStage),
     millrace('2-stage', 'tensorflow', twoStages),
-    millrace('auto', 'tensorflow', {}),
+    millrace('2-replica', 'tensorflow', twoReplicas),
+    millrace('auto', 'tensorflow', { batchNorm: 'micro-batch' }),
     millrace(
       '1-stage',
       'tensorflow',
@@ -80,6 +82,7 @@ export function systemsFor(model, spec, directory) {
     ),
     millrace('1-stage', 'wasm', oneStage),
     millrace('2-stage', 'wasm', twoStages),
+    millrace('2-replica', 'wasm', twoReplicas),
   ];
   if (PLAIN_WASM_MODELS.includes(model)) systems.push(node('tfjs-wasm', 'wasm', [peer('tfjs.mjs'), 'wasm']));
   if (hasTorch() && spec.absentIn?.includes('torch') !== true) {

@@ -1,19 +1,46 @@
-/** A cut model as plain data for the workers: layer configs, calls, and the values on every edge. */
+/** A cut model as plain data for the workers: layer configs, calls, and the values on every edge, for each replica. */
 
 import { ModelError } from '../errors.js';
+import { replicaStage } from '../protocol/replica.js';
 import type { EdgeValues, Json, LayerSpec, StageSpec } from '../protocol/stage-spec.js';
 import { isRegisteredClass } from '../tfjs/internals.js';
 import type { GraphLayer, ModelGraph } from './graph.js';
+import { shareWeights } from './replicas.js';
 import { type CutModel, cutModel, stageTies } from './stages.js';
 import type { PlacedWeight } from './ties.js';
 import { canonicalWeights } from './weights.js';
 
-export function describeStages(cut: CutModel): StageSpec[] {
+/** The stages of replica 0, then those of replica 1, … */
+export function describeStages(cut: CutModel, replicas = 1): StageSpec[] {
+  const shares = shareWeights(cut, replicas);
+  const stages = describeOneReplica(cut, shares);
+  return Array.from({ length: replicas }, (_, replica) => {
+    const number = (stage: number): number => replicaStage(replica, stage, stages.length);
+    return stages.map(
+      (spec): StageSpec => ({
+        ...spec,
+        stage: number(spec.stage),
+        replica,
+        replicaStages: Array.from({ length: replicas }, (_, other) =>
+          replicaStage(other, spec.stage, stages.length),
+        ),
+        incoming: spec.incoming.map(edge => ({ ...edge, peer: number(edge.peer) })),
+        outgoing: spec.outgoing.map(edge => ({ ...edge, peer: number(edge.peer) })),
+        copies: spec.copies.map(copy => ({ ...copy, owner: number(copy.owner) })),
+        lent: spec.lent.map(({ peer, orders }) => ({ peer: number(peer), orders })),
+      }),
+    );
+  }).flat();
+}
+
+function describeOneReplica(cut: CutModel, shares: ReadonlyMap<number, number>): StageSpec[] {
   const { graph } = cut;
   return cut.stages.map((stage): StageSpec => {
     const place = new Map(stage.layers.map((layer, index) => [layer, index]));
     return {
       stage: stage.index,
+      replica: 0,
+      replicaStages: [stage.index],
       layers: stage.layers.map(layer => describeLayer(graph.layers[layer]!)),
       nodes: stage.nodes.map(index => {
         const { layer, inputs, outputs } = graph.nodes[index]!;
@@ -38,6 +65,7 @@ export function describeStages(cut: CutModel): StageSpec[] {
           order,
           frozen,
           positions,
+          replica: shares.get(order)!,
         })),
       copies: cut.weights.flatMap(({ order, frozen, owner, users }) =>
         users

@@ -13,6 +13,8 @@ export const PASS_LETTERS = {
   backward: 'B',
   'tied-gradient': 'G',
   'tied-weight': 'V',
+  'replica-gradient': 'P',
+  'replica-weight': 'U',
   'partial-norm': 'N',
   'total-norm': 'T',
 } as const;

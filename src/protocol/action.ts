@@ -17,10 +17,18 @@ export type MicroBatchPass = 'forward' | 'backward';
  *
  * - `tied-gradient`: a stage with a copy of a weight sends the copy's gradient to the stage that owns the weight
  * - `tied-weight`: the owner sends the stepped weight back
+ * - `replica-gradient`: a replica's stage sends the gradients of weights that the same stage of another replica steps
+ * - `replica-weight`: that one sends the stepped weights back
  * - `partial-norm`: a stage sends the squared norm of its gradients to stage 0
  * - `total-norm`: stage 0 sends their sum back, for clipping by global norm
  */
-export type ExchangePass = 'tied-gradient' | 'tied-weight' | 'partial-norm' | 'total-norm';
+export type ExchangePass =
+  | 'tied-gradient'
+  | 'tied-weight'
+  | 'replica-gradient'
+  | 'replica-weight'
+  | 'partial-norm'
+  | 'total-norm';
 
 /** What a send or a receive carries. */
 export type Pass = MicroBatchPass | ExchangePass;

@@ -4,6 +4,7 @@
  */
 import type { ActionKind, Program } from './action.js';
 import type { ChannelLayout } from './channel.js';
+import type { ReplicaPart } from './replica.js';
 import type { StepBoardLayout } from './step-board.js';
 
 export type RunMode = 'train' | 'evaluate' | 'predict';
@@ -13,6 +14,8 @@ export interface SessionSpec {
   readonly mode: RunMode;
   /** The stages that the worker holds. */
   readonly stages: readonly number[];
+  /** Which of the replicas the worker belongs to. */
+  readonly part: ReplicaPart;
   /** The worker's own program. */
   readonly program: Program;
   /** Shared WebAssembly memory that holds the slots. */

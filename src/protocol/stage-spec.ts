@@ -60,6 +60,8 @@ export interface OwnedWeightRef extends WeightRef {
    * slots for each entry, and steps it as often.
    */
   readonly positions: readonly number[];
+  /** The replica that steps it; 0 where there is one only. */
+  readonly replica: number;
 }
 
 /**
@@ -79,7 +81,11 @@ export interface LentWeights {
 }
 
 export interface StageSpec {
+  /** Its number in schedules: replicas go on counting (`protocol/replica.ts`). */
   readonly stage: number;
+  readonly replica: number;
+  /** Number of the same stage in every replica. */
+  readonly replicaStages: readonly number[];
   readonly layers: readonly LayerSpec[];
   /** Calls in execution order. */
   readonly nodes: readonly NodeSpec[];
@@ -89,7 +95,7 @@ export interface StageSpec {
   readonly ownedOutputs: readonly { readonly value: number; readonly output: number }[];
   readonly incoming: readonly EdgeValues[];
   readonly outgoing: readonly EdgeValues[];
-  /** The trainable weights that this stage owns and steps. */
+  /** The trainable weights that this stage owns; it steps those of its replica. */
   readonly trainable: readonly OwnedWeightRef[];
   /** Ascending by `order`. */
   readonly copies: readonly CopiedWeightRef[];
@@ -103,9 +109,14 @@ export interface OptimizerEntry {
 }
 
 /** The part of the optimizer's list that a stage steps, in its order. */
-export function optimizerEntries({ trainable }: Pick<StageSpec, 'trainable'>): readonly OptimizerEntry[] {
+export function optimizerEntries({
+  trainable,
+  replica,
+}: Pick<StageSpec, 'trainable' | 'replica'>): readonly OptimizerEntry[] {
   return trainable
-    .flatMap(({ positions }, weight) => positions.map(position => ({ weight, position })))
+    .flatMap(({ positions, replica: stepper }, weight) =>
+      stepper === replica ? positions.map(position => ({ weight, position })) : [],
+    )
     .sort((one, other) => one.position - other.position);
 }
 

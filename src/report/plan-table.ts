@@ -30,16 +30,21 @@ const COLUMNS: readonly { readonly column: Column; readonly cell: (stage: StageP
  * every stage. `in/sample` is what enters the stage from earlier ones; the share of time is the predicted one.
  */
 export function formatPlan(plan: Plan): string {
-  const { backend, backendVersion, backendReason, schedule, workers, microBatches, recompute } = plan;
+  const { backend, backendVersion, backendReason, schedule, workers, recompute } = plan;
   return [
     `backend   ${backend} ${backendVersion} (${backendReason})`,
-    `schedule  ${schedule.name}, ${plural(microBatches, 'micro-batch', 'es')} a mini-batch, ${plural(workers, 'worker', 's')}, recompute ${recompute}`,
+    `schedule  ${schedule.name}, ${parts(plan)}, ${plural(workers, 'worker', 's')}, recompute ${recompute}`,
     '',
     formatTable(
       COLUMNS.map(({ column }) => column),
       plan.stages.map(stage => COLUMNS.map(({ cell }) => cell(stage))),
     ),
   ].join('\n');
+}
+
+function parts({ replicas, microBatches }: Plan): string {
+  if (replicas === 1) return `${plural(microBatches, 'micro-batch', 'es')} a mini-batch`;
+  return `${plural(replicas, 'replica', 's')} with ${plural(microBatches, 'micro-batch', 'es')} each`;
 }
 
 function layerNames(names: readonly string[]): string {

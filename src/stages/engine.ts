@@ -9,8 +9,11 @@
 import type { ExchangePass, MicroBatchPass, Peer } from '../protocol/action.js';
 import type { SlotView, StepDescriptor } from '../transport/index.js';
 
-/** What a step is about. */
-export type StepInfo = StepDescriptor;
+/** What a step is about. Its micro-batches are those of the worker's own replica. */
+export interface StepInfo extends StepDescriptor {
+  /** Position of their first sample in the mini-batch. */
+  readonly firstSample: number;
+}
 
 export interface StageEngine {
   readonly stage: number;

@@ -53,7 +53,7 @@ export class ModelStage implements StageEngine {
   readonly #gradients: WeightGradients;
   readonly #foreignState: readonly tf.Variable[];
   readonly #step: StageStep;
-  #info: StepInfo = { number: 0, learningRate: 0, rows: 0, microBatchRows: [] };
+  #info: StepInfo = { number: 0, learningRate: 0, rows: 0, microBatchRows: [], firstSample: 0 };
 
   constructor(parts: ModelStageParts, mode: EngineMode) {
     const { spec, layers, functions, sumsLayout } = parts;
@@ -182,7 +182,7 @@ export class ModelStage implements StageEngine {
   /** Both forward passes of a micro-batch draw the same numbers, and only the first one counts for running statistics. */
   #beginForward(microBatch: number, counts: boolean): void {
     const { number, microBatchRows } = this.#info;
-    let firstSample = 0;
+    let { firstSample } = this.#info;
     for (let earlier = 0; earlier < microBatch; earlier++) firstSample += microBatchRows[earlier]!;
     this.#parts.random.begin(number, firstSample);
     this.#parts.batchNorm?.begin(counts);

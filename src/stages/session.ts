@@ -6,6 +6,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { channelId, channelOf } from '../protocol/channel.js';
+import type { ReplicaPart } from '../protocol/replica.js';
 import type { SessionSpec } from '../protocol/session.js';
 import { LIMIT_INDEX } from '../protocol/step-board.js';
 import {
@@ -17,7 +18,7 @@ import {
   StepBoard,
   Waiter,
 } from '../transport/index.js';
-import type { EngineMode, StageEngine } from './engine.js';
+import type { EngineMode, StageEngine, StepInfo } from './engine.js';
 import { ActionFailure, Interpreter } from './interpreter.js';
 
 /** How long a worker without work sleeps before it looks for control calls. Short: weight reads wait for it. */
@@ -31,11 +32,13 @@ export class WorkerSession {
   readonly #board: StepBoard;
   readonly #engines: ReadonlyMap<number, StageEngine>;
   readonly #interpreter: Interpreter;
+  readonly #part: ReplicaPart;
   readonly #links: (SendLink | ReceiveLink)[] = [];
 
   constructor(spec: SessionSpec, worker: number, control: ControlBlock, makeEngine: EngineFactory) {
     this.#worker = worker;
     this.#control = control;
+    this.#part = spec.part;
     this.#board = StepBoard.attach(spec.board, spec.boardLayout);
     const waiter = new Waiter(control, {
       worker,
@@ -72,7 +75,7 @@ export class WorkerSession {
     let step = board.completedBy(this.#worker);
     try {
       while (await this.#servicePoint(step)) {
-        this.#interpreter.run(board.describe(step), board.times(step, this.#worker));
+        this.#interpreter.run(this.#describe(step), board.times(step, this.#worker));
         for (const [stage, engine] of this.#engines) {
           try {
             engine.end(board.sums(step, stage));
@@ -89,6 +92,21 @@ export class WorkerSession {
       for (const engine of this.#engines.values()) engine.abandon();
       throw error;
     }
+  }
+
+  #describe(step: number): StepInfo {
+    const board = this.#board;
+    const described = board.describe(step);
+    const { replica, replicas } = this.#part;
+    const ownCount = board.layout.microBatchCount / replicas;
+    const first = replica * ownCount;
+    const rowsOf = (microBatches: readonly number[]): number =>
+      microBatches.reduce((sum, rows) => sum + rows, 0);
+    return {
+      ...described,
+      microBatchRows: described.microBatchRows.slice(first, first + ownCount),
+      firstSample: rowsOf(described.microBatchRows.slice(0, first)),
+    };
   }
 
   /** Whether step `step` is to run; waits until that is known. */

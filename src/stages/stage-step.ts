@@ -4,6 +4,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
 import type { ExchangePass } from '../protocol/action.js';
+import type { StageSpec } from '../protocol/stage-spec.js';
 import { disposeTape, recordTape } from '../tfjs/internals.js';
 import type { SlotView } from '../transport/index.js';
 import { backwardInput } from './backward.js';
@@ -15,6 +16,7 @@ import type { SumsRecorder } from './sums.js';
 import type { WeightGradients } from './weight-gradients.js';
 
 export interface StageStepParts {
+  readonly spec: StageSpec;
   readonly layers: StageLayers;
   readonly gradients: WeightGradients;
   readonly optimizer: StageOptimizer;
@@ -41,27 +43,68 @@ export class StageStep {
   /** Writes what the stage owes to `peer`; its own last W is done by then. */
   emit(pass: ExchangePass, peer: number, slot: SlotView): void {
     const { backend, gradients } = this.#parts;
-    if (pass !== 'tied-weight') this.#complete();
     const write = (tensors: readonly (tf.Tensor | undefined)[]): void => writeTensors(backend, slot, tensors);
-    if (pass === 'tied-weight') write(gradients.lentWeights(peer));
-    else if (pass === 'tied-gradient') write(gradients.ofCopies(peer));
-    else {
-      const own = pass === 'partial-norm' ? gradients.squaredNorm() : this.#totalSquaredNorm();
-      tf.tidy(() => write([tf.scalar(own)]));
+    switch (pass) {
+      case 'tied-weight':
+        write(gradients.lentWeights(peer));
+        break;
+      case 'replica-weight':
+        write(gradients.steppedWeights());
+        break;
+      case 'tied-gradient':
+        this.#complete();
+        write(gradients.ofCopies(peer));
+        break;
+      case 'replica-gradient':
+        this.#complete();
+        write(gradients.ofReplica(peer));
+        break;
+      case 'partial-norm':
+        this.#complete();
+        this.#writeNorm(gradients.squaredNorm(), write);
+        break;
+      case 'total-norm':
+        this.#writeNorm(this.#totalSquaredNorm(), write);
+        break;
     }
+  }
+
+  #writeNorm(squared: number, write: (tensors: readonly tf.Tensor[]) => void): void {
+    tf.tidy(() => write([tf.scalar(squared)]));
   }
 
   /** Takes what `peer` owes. Nothing of it reads the slot afterwards. */
   accept(pass: ExchangePass, peer: number, slot: SlotView): void {
-    const { backend, gradients } = this.#parts;
+    const { backend } = this.#parts;
     const tensors = readTensors(backend, slot);
-    if (pass === 'tied-gradient') gradients.addFromCopies(peer, tensors);
-    else if (pass === 'tied-weight') gradients.setCopies(peer, tensors);
-    else {
-      const received = tensors[0]!.dataSync()[0]!;
-      this.#squaredNorm = pass === 'total-norm' ? received : this.#totalSquaredNorm() + received;
-    }
+    this.#take(pass, peer, tensors);
     tf.dispose(tensors.filter(tensor => tensor !== undefined));
+  }
+
+  #take(pass: ExchangePass, peer: number, tensors: readonly (tf.Tensor | undefined)[]): void {
+    const { gradients } = this.#parts;
+    switch (pass) {
+      case 'tied-gradient':
+        gradients.addFromCopies(peer, tensors);
+        break;
+      case 'tied-weight':
+        gradients.setCopies(peer, tensors);
+        break;
+      case 'replica-gradient':
+        gradients.addFromReplica(tensors);
+        break;
+      case 'replica-weight':
+        gradients.setFromReplica(peer, tensors);
+        // Those of weights that this replica steps are set already; once more costs little, and only tied weights have any.
+        gradients.setLocalCopies();
+        break;
+      case 'partial-norm':
+        this.#squaredNorm = this.#totalSquaredNorm() + scalarOf(tensors);
+        break;
+      case 'total-norm':
+        this.#squaredNorm = scalarOf(tensors);
+        break;
+    }
   }
 
   run(learningRate: number): void {
@@ -99,11 +142,11 @@ export class StageStep {
   #complete(): void {
     if (this.#isComplete) return;
     this.#isComplete = true;
-    if (this.#regularized) this.#addPenalties();
+    if (this.#regularized && this.#parts.spec.replica === 0) this.#addPenalties();
     this.#parts.gradients.gatherLocalCopies();
   }
 
-  /** Weight regularizers count once a mini-batch; their gradient joins the sums just before the step. */
+  /** Weight regularizers count once a mini-batch, in one replica; their gradient joins the sums just before the step. */
   #addPenalties(): void {
     const { layers, gradients, sums } = this.#parts;
     const { result: penalty, tape } = recordTape(() => tf.keep(layers.penalty()!));
@@ -121,4 +164,8 @@ export class StageStep {
     sums.addPenalty(penalty.dataSync()[0]!);
     penalty.dispose();
   }
+}
+
+function scalarOf([tensor]: readonly (tf.Tensor | undefined)[]): number {
+  return tensor!.dataSync()[0]!;
 }

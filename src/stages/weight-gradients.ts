@@ -1,6 +1,7 @@
 /**
  * The weight gradients of one stage, summed over the micro-batches of a mini-batch, and what happens to them before the
- * step: copies of tied weights are brought together with the copy that owns them, and the norm is clipped.
+ * step: copies of tied weights are brought together with the copy that owns them, gradients of replicas with those of the
+ * replica that steps the weight, and the norm is clipped.
  */
 import * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
@@ -33,12 +34,7 @@ export class WeightGradients {
     this.#sums = this.variables.map(() => undefined);
   }
 
-  /** Sums of the weights that the stage owns. They stay this object's. */
-  get owned(): readonly (tf.Tensor | undefined)[] {
-    return this.#sums.slice(0, this.#spec.trainable.length);
-  }
-
-  /** The same, once for each entry of the optimizer's list. */
+  /** Sums by entry of the optimizer's list, as far as the stage steps it. They stay this object's. */
   get ofEntries(): readonly (tf.Tensor | undefined)[] {
     return this.#entries.map(({ weight }) => this.#sums[weight]);
   }
@@ -112,11 +108,14 @@ export class WeightGradients {
   setCopies(owner: number, weights: readonly (tf.Tensor | undefined)[]): void {
     const orders = [...new Set(this.#copiesOwnedBy(owner).map(({ order }) => order))];
     for (const { index, order } of this.#copiesOwnedBy(owner)) {
-      const weight = weights[orders.indexOf(order)]!;
-      const copy = slotFreeCopy(this.#backend, tf.clone(weight), Number.POSITIVE_INFINITY);
-      this.variables[index]!.assign(copy);
-      copy.dispose();
+      this.#assign(index, weights[orders.indexOf(order)]!);
     }
+  }
+
+  #assign(index: number, received: tf.Tensor): void {
+    const copy = slotFreeCopy(this.#backend, tf.clone(received), Number.POSITIVE_INFINITY);
+    this.variables[index]!.assign(copy);
+    copy.dispose();
   }
 
   /** Sets the copies in this very stage from their owners. */
@@ -126,16 +125,41 @@ export class WeightGradients {
     }
   }
 
-  /** Squared L2 norm over all weights that the stage owns: each tied weight counts once. */
+  /** Sums for the weights that the replica's stage `peer` steps. They stay this object's. */
+  ofReplica(peer: number): readonly (tf.Tensor | undefined)[] {
+    return this.#steppedBy(peer).map(index => this.#sums[index]);
+  }
+
+  /** Adds what the replica's stage `peer` has summed for the weights that this one steps. The tensors stay the caller's. */
+  addFromReplica(gradients: readonly (tf.Tensor | undefined)[]): void {
+    for (const [position, index] of this.#steppedBy(this.#spec.stage).entries()) {
+      const gradient = gradients[position];
+      if (gradient !== undefined) this.add(index, tf.clone(gradient), Number.POSITIVE_INFINITY);
+    }
+  }
+
+  /** Present values of the weights that this replica steps. */
+  steppedWeights(): readonly tf.Tensor[] {
+    return this.#steppedBy(this.#spec.stage).map(index => this.variables[index]!);
+  }
+
+  /** Sets the weights that the replica's stage `peer` steps. The tensors stay the caller's. */
+  setFromReplica(peer: number, weights: readonly (tf.Tensor | undefined)[]): void {
+    for (const [position, index] of this.#steppedBy(peer).entries()) this.#assign(index, weights[position]!);
+  }
+
+  /** Squared L2 norm over the weights that the stage steps: each counts once, tied ones and those of replicas too. */
   squaredNorm(): number {
-    return this.owned.reduce((total, gradient) => {
+    return this.#stepped().reduce((total, index) => {
+      const gradient = this.#sums[index];
       if (gradient === undefined) return total;
       return total + tf.tidy(() => tf.sum(tf.square(gradient))).dataSync()[0]!;
     }, 0);
   }
 
   scale(factor: number): void {
-    for (const [index, gradient] of this.owned.entries()) {
+    for (const index of this.#stepped()) {
+      const gradient = this.#sums[index];
       if (gradient === undefined) continue;
       this.#sums[index] = tf.tidy(() => tf.mul(gradient, factor));
       gradient.dispose();
@@ -145,6 +169,21 @@ export class WeightGradients {
   clear(): void {
     for (const gradient of this.#sums) gradient?.dispose();
     this.#sums = this.variables.map(() => undefined);
+  }
+
+  /** Positions of the weights that this stage steps itself. */
+  #stepped(): readonly number[] {
+    const { trainable, replica } = this.#spec;
+    return trainable.flatMap((weight, index) => (weight.replica === replica ? [index] : []));
+  }
+
+  /** Positions of the weights that stage `peer`, this stage in some replica, steps; not of those that stay as they are. */
+  #steppedBy(peer: number): readonly number[] {
+    const { trainable, replicaStages } = this.#spec;
+    const replica = replicaStages.indexOf(peer);
+    return trainable.flatMap((weight, index) =>
+      weight.replica === replica && !weight.frozen ? [index] : [],
+    );
   }
 
   #copiesOwnedBy(owner: number): readonly { readonly index: number; readonly order: number }[] {

@@ -22,6 +22,14 @@ const PLANS = [
   { stages: 4, workers: 4, microBatches: 4, schedule: 'gpipe', recompute: 'always' },
 ] as const;
 
+const REPLICATED = [
+  { replicas: 2, stages: 1, workers: 2, microBatches: 1, schedule: 'zero-bubble', recompute: 'never' },
+  { replicas: 2, stages: 2, workers: 4, microBatches: 3, schedule: 'zero-bubble', recompute: 'never' },
+  { replicas: 3, stages: 2, workers: 3, microBatches: 2, schedule: '1f1b', recompute: 'always' },
+  // The last mini-batch has fewer samples than there are replicas.
+  { replicas: 8, stages: 1, workers: 8, microBatches: 1, schedule: 'gpipe', recompute: 'never' },
+] as const;
+
 describeOnBackends('pipelined training equals plain fit', backend => {
   it.each(PLANS)(
     'with $stages stages on $workers workers, $microBatches micro-batches, $schedule, recompute $recompute',
@@ -34,6 +42,25 @@ describeOnBackends('pipelined training equals plain fit', backend => {
       });
     },
   );
+
+  it.each(REPLICATED)(
+    'with $replicas replicas of $stages stages, $microBatches micro-batches, $schedule, recompute $recompute',
+    async options => {
+      await withPair(mlp, backend, options, async (pair, trainer) => {
+        const { stages, schedule, ...rest } = options;
+        expect(trainer.plan).toMatchObject({ ...rest, schedule: { name: schedule } });
+        expect(trainer.plan.stages).toHaveLength(stages);
+        await expectSameTraining(pair, trainer, uneven);
+      });
+    },
+  );
+
+  it('with replicas alone, of recurrent layers', async () => {
+    await withPair(recurrent, backend, { replicas: 3 }, async (pair, trainer) => {
+      expect(trainer.plan).toMatchObject({ replicas: 3, workers: 3, microBatches: 1 });
+      await expectSameTraining(pair, trainer, uneven);
+    });
+  });
 
   it('of recurrent layers that are run again', async () => {
     await withPair(recurrent, backend, { stages: 3, microBatches: 4, recompute: 'always' }, (pair, trainer) =>

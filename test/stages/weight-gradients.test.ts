@@ -21,8 +21,16 @@ describeOnBackends('weight gradients', name => {
       weight,
       order: weight,
       positions: [weight],
+      replica: 0,
     }));
-    const spec = { stage: 0, trainable, copies: [], lent: [] } as unknown as StageSpec;
+    const spec = {
+      stage: 0,
+      replica: 0,
+      replicaStages: [0],
+      trainable,
+      copies: [],
+      lent: [],
+    } as unknown as StageSpec;
     const layers = { variable: ({ weight }: { weight: number }) => variables[weight]! } as StageLayers;
     gradients = new WeightGradients(spec, layers, backend);
   });
@@ -38,7 +46,7 @@ describeOnBackends('weight gradients', name => {
       for (const index of [0, 1]) gradients.add(index, tf.clone(shared), 0);
       for (const value of [10, 100, 1000]) gradients.add(0, tf.fill(SHAPE, value), 0);
       for (const value of [2, 3]) gradients.add(1, tf.fill(SHAPE, value), 0);
-      const [first, second] = gradients.owned.map(sum => [...new Set(sum!.dataSync())]);
+      const [first, second] = gradients.ofEntries.map(sum => [...new Set(sum!.dataSync())]);
       expect(first).toEqual([1111]);
       expect(second).toEqual([6]);
       expect([...new Set(shared.dataSync())]).toEqual([1]);

@@ -4,11 +4,13 @@
  * is in flight.
  */
 import type { CutModel } from '../../model/index.js';
+import { modelStageOf, replicaOf } from '../../protocol/replica.js';
 import { MessageWriter, type SendLink, type SlotView } from '../../transport/index.js';
 import { gatherRows, type MiniBatch, type SampleArray } from './mini-batch.js';
 import type { DriverSession } from './session.js';
 
 interface Feed {
+  /** As schedules number it. */
   readonly stage: number;
   readonly link: SendLink;
   /** Mini-batches that are not wholly written yet, oldest first, with the next micro-batch to write. */
@@ -23,14 +25,24 @@ interface Feed {
 export class Feeder {
   readonly #cut: CutModel;
   readonly #feeds: readonly Feed[];
+  /** Of one replica. */
+  readonly #microBatchCount: number;
 
   constructor(session: DriverSession, cut: CutModel) {
     this.#cut = cut;
+    this.#microBatchCount = session.schedule.microBatchCount;
     this.#feeds = [...session.feeds].map(([stage, link]) => ({ stage, link, pending: [] }));
   }
 
+  /** Every replica gets its own part of the micro-batches; of a small mini-batch the last ones may get none. */
   add(batch: MiniBatch, microBatchRows: readonly number[]): void {
-    for (const feed of this.#feeds) feed.pending.push({ batch, microBatchRows, next: 0, row: 0 });
+    for (const feed of this.#feeds) {
+      const first = replicaOf(feed.stage, this.#cut.stages.length) * this.#microBatchCount;
+      const own = microBatchRows.slice(first, first + this.#microBatchCount);
+      if (own.length === 0) continue;
+      const row = microBatchRows.slice(0, first).reduce((sum, rows) => sum + rows, 0);
+      feed.pending.push({ batch, microBatchRows: own, next: 0, row });
+    }
   }
 
   /** Writes whatever fits now. */
@@ -51,7 +63,8 @@ export class Feeder {
 
   /** The stage's inputs, then target and sample weights of each output that it owns. */
   #write(stage: number, batch: MiniBatch, row: number, count: number, slot: SlotView): void {
-    const { inputs, outputs } = this.#cut.stages[stage]!;
+    const { stages } = this.#cut;
+    const { inputs, outputs } = stages[modelStageOf(stage, stages.length)]!;
     const withTargets = batch.targets.length > 0;
     const writer = new MessageWriter(slot);
     writer.begin(inputs.length + (withTargets ? 2 * outputs.length : 0));

@@ -5,7 +5,8 @@
 import { ConfigurationError } from '../../errors.js';
 import type { ModelGraph, SampleCoupling } from '../../model/index.js';
 import type { ResolvedOptions } from '../../options.js';
-import { innerLayers, isStateful, type Layer } from '../../tfjs/internals.js';
+import { isStateful } from '../../tfjs/internals.js';
+import { findLayer } from './find-layer.js';
 
 export interface Warning {
   readonly code: string;
@@ -106,10 +107,4 @@ function refuseForState(
         "Use 'never'.",
     );
   }
-}
-
-/** Name of the first top-level layer that is such a layer or holds one. */
-function findLayer(graph: ModelGraph, matches: (layer: Layer) => boolean): string | undefined {
-  const holds = (layer: Layer): boolean => matches(layer) || innerLayers(layer).some(holds);
-  return graph.layers.find(({ layer }) => holds(layer))?.name;
 }

@@ -51,16 +51,20 @@ export function splitRows(rows: number, microBatchRows: number): number[] {
   return sizes;
 }
 
-/** The session that mini-batches of `batchSize` samples of this data need. */
+/**
+ * The session that mini-batches of `batchSize` samples of this data need.
+ *
+ * @param parts micro-batches in all replicas together
+ */
 export function geometryOf(
   mode: SessionGeometry['mode'],
   data: Pick<MiniBatch, 'inputs' | 'targets'>,
   batchSize: number,
-  microBatchCount: number,
+  parts: number,
 ): SessionGeometry {
   return {
     mode,
-    microBatchRows: Math.ceil(batchSize / microBatchCount),
+    microBatchRows: Math.ceil(batchSize / parts),
     inputs: data.inputs.map(({ header }) => header),
     targets: data.targets.map(({ header }) => header),
   };

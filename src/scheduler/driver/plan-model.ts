@@ -26,18 +26,24 @@ import {
   partitionUniformly,
   place,
   type RecomputeMode,
+  replicateSchedule,
   ScheduleError,
   validateSchedule,
 } from '../plan/index.js';
 import { choosePlan, type PlanChoice } from './choose-plan.js';
 import { measureCosts } from './measure.js';
 import { allowedMicroBatches, type Warning } from './micro-batches.js';
+import { checkReplicas } from './replicas.js';
 import type { WorkerPool } from './worker-pool.js';
 
 export interface ModelPlan {
   readonly cut: CutModel;
+  /** Worker of every stage of all replicas. */
   readonly workerOfStage: readonly number[];
+  readonly replicas: number;
+  /** Of a mini-batch, in each replica. */
   readonly microBatchCount: number;
+  /** Of one replica. */
   readonly schedule: Schedule;
   readonly recompute: RecomputeMode;
   /** Measured time of every stage for one micro-batch; `undefined` where nothing was measured. */
@@ -47,24 +53,36 @@ export interface ModelPlan {
   readonly warnings: readonly Warning[];
 }
 
+/** How many pieces a mini-batch is cut into, in all replicas together. */
+export function partsOf({ replicas, microBatchCount }: ModelPlan): number {
+  return replicas * microBatchCount;
+}
+
+/** What is known of a plan before any worker starts. */
+export interface PlanCounts {
+  /** Of one replica. */
+  readonly stageCount: number;
+  readonly replicas: number;
+  /** Of all replicas together. */
+  readonly workerCount: number;
+}
+
 /** Stage and worker counts, known before any worker starts. Throws where the model cannot be cut so often. */
-export function countStages(
-  graph: ModelGraph,
-  options: ResolvedOptions,
-  cores: number,
-): { readonly stageCount: number; readonly workerCount: number } {
+export function countStages(graph: ModelGraph, options: ResolvedOptions, cores: number): PlanCounts {
   // Before anything is counted in it: its parts may contradict each other.
   const { schedule } = options;
   if (typeof schedule === 'object') asOptionError('schedule', () => validateSchedule(schedule as Schedule));
   const most = cutPoints(graph).length + 1;
-  const workers = options.workers === 'auto' ? undefined : options.workers;
+  const replicas = options.replicas === 'auto' ? 1 : options.replicas;
+  const workers = workersOfReplica(options, replicas);
+  const coresOfReplica = Math.max(1, Math.floor(cores / replicas));
   const wanted =
     typeof options.schedule === 'object'
       ? options.schedule.stageCount
       : Array.isArray(options.partition)
         ? options.partition.length + 1
         : options.stages === 'auto'
-          ? Math.min(most, workers ?? cores)
+          ? Math.min(most, workers ?? (replicas > 1 ? 1 : cores))
           : options.stages;
   if (options.stages !== 'auto' && options.stages !== wanted) {
     throw new ConfigurationError(
@@ -89,13 +107,26 @@ export function countStages(
     );
   }
   if (typeof options.schedule !== 'object') {
-    return { stageCount: wanted, workerCount: Math.min(workers ?? cores, wanted) };
+    const ofReplica = Math.min(workers ?? coresOfReplica, wanted);
+    return { stageCount: wanted, replicas, workerCount: replicas * ofReplica };
   }
   const { microBatchCount, workerOfStage } = options.schedule;
-  const workerCount = Math.max(...workerOfStage) + 1;
+  const workerCount = replicas * (Math.max(...workerOfStage) + 1);
   checkAgainstSchedule('microBatches', options.microBatches, microBatchCount);
   checkAgainstSchedule('workers', options.workers, workerCount);
-  return { stageCount: wanted, workerCount };
+  return { stageCount: wanted, replicas, workerCount };
+}
+
+function workersOfReplica({ workers }: ResolvedOptions, replicas: number): number | undefined {
+  if (workers === 'auto') return undefined;
+  if (workers < replicas) {
+    throw new ConfigurationError(
+      'replicas',
+      `Option 'replicas' is ${replicas}, but there are ${workers} workers, and every replica takes at least one. ` +
+        "Ask for fewer replicas, or leave out option 'workers'.",
+    );
+  }
+  return Math.floor(workers / replicas);
 }
 
 function checkAgainstSchedule(
@@ -111,7 +142,9 @@ function checkAgainstSchedule(
 }
 
 /** Everything that can be refused before a worker starts. */
-export function checkPlan({ graph, options, stageCount, coupling }: Omit<PlanRequest, 'optimizer'>): void {
+export function checkPlan(request: Omit<PlanRequest, 'optimizer'>): void {
+  const { graph, options, stageCount, replicas, coupling } = request;
+  checkReplicas(graph, replicas, coupling);
   asOptionError('partition', () => statedCuts(partitionProblem(graph), options, stageCount));
   allowedMicroBatches(graph, options, stageCount, coupling);
 }
@@ -120,12 +153,13 @@ export interface PlanRequest {
   readonly graph: ModelGraph;
   readonly options: ResolvedOptions;
   readonly stageCount: number;
+  readonly replicas: number;
   readonly optimizer: CompileSpec['optimizer'];
   readonly coupling: SampleCoupling;
 }
 
 export async function planModel(request: PlanRequest, pool: WorkerPool): Promise<ModelPlan> {
-  const { graph, options, stageCount, coupling } = request;
+  const { graph, options, stageCount, replicas, coupling } = request;
   const { microBatchCounts, warnings } = allowedMicroBatches(graph, options, stageCount, coupling);
   const scheduleOf = (microBatchCount: number): Schedule =>
     typeof options.schedule === 'object'
@@ -133,14 +167,15 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
       : generateSchedule(options.schedule === 'auto' ? 'zero-bubble' : options.schedule, {
           stageCount,
           microBatchCount,
-          workerOfStage: place(stageCount, pool.workerCount),
+          workerOfStage: place(stageCount, pool.workerCount / replicas),
         });
   const { cuts, stageMs, microBatchCount } = await choose(request, microBatchCounts, scheduleOf, pool);
   const schedule = scheduleOf(microBatchCount);
   validateSchedule(schedule);
   return {
     cut: cutModel(graph, cuts),
-    workerOfStage: schedule.workerOfStage,
+    workerOfStage: replicateSchedule(schedule, replicas).workerOfStage,
+    replicas,
     microBatchCount: schedule.microBatchCount,
     schedule,
     recompute: options.recompute,

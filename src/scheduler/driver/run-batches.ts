@@ -5,6 +5,7 @@
 import { concat, defer, EMPTY, mergeAll, type Observable } from 'rxjs';
 import type { RunMode } from '../../protocol/session.js';
 import { evenWeights, geometryOf, type MiniBatch } from './mini-batch.js';
+import { partsOf } from './plan-model.js';
 import { type RunOptions, runSession, type StepReport } from './run.js';
 import type { Runtime } from './runtime.js';
 import type { DriverSession } from './session.js';
@@ -16,10 +17,11 @@ export interface BatchRunOptions extends Pick<RunOptions, 'source' | 'recordActi
 
 export function runBatches(options: BatchRunOptions): Observable<StepReport> {
   const { runtime, mode } = options;
-  const { cut, microBatchCount, scalarLosses } = runtime.plan;
-  const evened = microBatchCount > 1 ? scalarLosses : [];
+  const { cut, scalarLosses } = runtime.plan;
+  const parts = partsOf(runtime.plan);
+  const evened = parts > 1 ? scalarLosses : [];
   const batches = new Lookahead(options.source, batch => evenWeights(batch, evened));
-  const geometry = (batch: MiniBatch) => geometryOf(mode, batch, batch.rows.length, microBatchCount);
+  const geometry = (batch: MiniBatch) => geometryOf(mode, batch, batch.rows.length, parts);
   let outgrown: DriverSession | undefined;
 
   const rest$: Observable<StepReport> = defer(async () => {

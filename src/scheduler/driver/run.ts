@@ -87,7 +87,8 @@ class Run {
     this.#outputs = new OutputCollector(
       session,
       cut,
-      position => this.#underWay.get(position)!.microBatchRows.length,
+      // A step that was reported has no outputs left.
+      position => this.#underWay.get(position)?.microBatchRows.length ?? 0,
     );
     this.#stallWatch = new StallWatch(session, this.#underWay);
     this.done = this.#drive();
@@ -164,7 +165,7 @@ class Run {
     const { session, describeStep } = this.#options;
     const rows = batch.rows.length;
     // Evenly, whatever the session has room for: the same mini-batch gives the same bits in any session.
-    const microBatchRows = splitRows(rows, Math.ceil(rows / session.schedule.microBatchCount));
+    const microBatchRows = splitRows(rows, Math.ceil(rows / session.board.layout.microBatchCount));
     const step = { ...describeStep(), rows, microBatchRows };
     this.#underWay.set(session.board.publish(step), step);
     session.pool.control.setIdleExpected(false);

@@ -22,7 +22,7 @@ import type { BackendName, CompileSpec, StageSpec } from '../../protocol/stage-s
 import { compiled, variableOf } from '../../tfjs/internals.js';
 import { forwardOnly } from '../plan/index.js';
 import { sumsLayoutOf } from './logs.js';
-import { checkPlan, countStages, type ModelPlan, planModel } from './plan-model.js';
+import { checkPlan, countStages, type ModelPlan, partsOf, planModel } from './plan-model.js';
 import { DriverSession, type SessionGeometry } from './session.js';
 import { StateWatch } from './state-watch.js';
 import { WeightSync } from './weights.js';
@@ -67,7 +67,7 @@ export class Runtime {
     this.#pool = pool;
     this.#compiledAs = identityOf(parts.graph.model);
     this.#compile = compileSpecOf(parts);
-    this.#specs = describeStages(plan.cut);
+    this.#specs = describeStages(plan.cut, plan.replicas);
     this.#sync = this.#newSync();
     this.#ends = endsOf(parts.graph.model);
   }
@@ -78,8 +78,8 @@ export class Runtime {
     assertCompiled(graph.model);
     assertGradientsReachWeights(graph);
     const { optimizer } = compileSpecOf(parts);
-    const { stageCount, workerCount } = countStages(graph, options, availableParallelism());
-    const request = { graph, options, stageCount, coupling: probeCoupling(graph) };
+    const { workerCount, ...counts } = countStages(graph, options, availableParallelism());
+    const request = { graph, options, ...counts, coupling: probeCoupling(graph) };
     checkPlan(request);
     const pool = await startPool(parts, workerCount);
     try {
@@ -140,17 +140,17 @@ export class Runtime {
     assertCompiled(this.#parts.graph.model);
     assertGradientsReachWeights(this.#parts.graph);
     const { mixing, scalarLosses } = probeCoupling(this.#parts.graph);
-    if (mixing !== undefined && this.#plan.microBatchCount > 1) {
+    if (mixing !== undefined && partsOf(this.#plan) > 1) {
       throw new ModelError(
         `The model was compiled again, and now ${mixing} ties the samples of a mini-batch together, which this trainer cuts ` +
-          `into ${this.#plan.microBatchCount} micro-batches. Make a new trainer with pipeline(model).`,
+          `into ${partsOf(this.#plan)} parts. Make a new trainer with pipeline(model).`,
       );
     }
     this.#compile = compileSpecOf(this.#parts);
     this.#compiledAs = undefined;
     // Edges carry gradients only where something above them can be trained, which compiling may have changed.
     this.#plan = { ...this.#plan, cut: cutModel(this.#parts.graph, this.#plan.cut.cuts), scalarLosses };
-    this.#specs = describeStages(this.#plan.cut);
+    this.#specs = describeStages(this.#plan.cut, this.#plan.replicas);
     this.#sync = this.#newSync();
     await this.#build();
     // Not before: a build that failed is tried again by the next call.
@@ -211,6 +211,7 @@ export class Runtime {
       {
         cut: this.plan.cut,
         schedule: this.#scheduleFor(geometry.mode),
+        replicas: this.plan.replicas,
         recompute: this.plan.recompute,
         sumCount: sumsLayoutOf(this.#compile).count,
         stallTimeoutMs: options.stallTimeoutMs,
@@ -224,9 +225,8 @@ export class Runtime {
   }
 
   #scheduleFor(mode: SessionGeometry['mode']): Schedule {
-    const { schedule, workerOfStage, microBatchCount } = this.plan;
-    if (mode === 'train') return schedule;
-    return forwardOnly({ stageCount: schedule.stageCount, microBatchCount, workerOfStage });
+    const { schedule } = this.plan;
+    return mode === 'train' ? schedule : forwardOnly(schedule);
   }
 
   /** Hands out weights that a callback has set. The model must have had the workers' weights when it was called. */

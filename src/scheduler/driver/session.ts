@@ -3,9 +3,19 @@
  * the session in all workers, and holds the driver's ends of the channels.
  */
 import { availableParallelism } from 'node:os';
-import { type CutModel, inferShapes, maskSizes, sharedWeights, stageTopology } from '../../model/index.js';
-import type { Program } from '../../protocol/action.js';
+import {
+  type CutModel,
+  inferShapes,
+  maskSizes,
+  replicaMessage,
+  sharedWeights,
+  shareWeights,
+  stageTopology,
+  steppingReplicas,
+} from '../../model/index.js';
+import type { Peer, Program } from '../../protocol/action.js';
 import type { ChannelEnds, ChannelLayout } from '../../protocol/channel.js';
+import { modelStageOf, replicaOf } from '../../protocol/replica.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import type { RunMode, StageDurations } from '../../protocol/session.js';
 import type { TensorHeader } from '../../protocol/tensor.js';
@@ -21,7 +31,15 @@ import {
   spinCountFor,
   Waiter,
 } from '../../transport/index.js';
-import { lower, planSlots, type RecomputeMode, slotCountsOf, validatePrograms } from '../plan/index.js';
+import {
+  lower,
+  planSlots,
+  type RecomputeMode,
+  replicateSchedule,
+  replicateTopology,
+  slotCountsOf,
+  validatePrograms,
+} from '../plan/index.js';
 import type { WorkerPool } from './worker-pool.js';
 
 /** Mini-batches that may be under way: while the stages finish one, the first ones already work on the next. */
@@ -40,7 +58,9 @@ export interface SessionGeometry {
 
 export interface SessionPlan {
   readonly cut: CutModel;
+  /** Of one replica. */
   readonly schedule: Schedule;
+  readonly replicas: number;
   readonly recompute: RecomputeMode;
   /** Entries of a stage's sums vector. */
   readonly sumCount: number;
@@ -58,6 +78,7 @@ export class DriverSession {
   readonly programs: readonly Program[];
   readonly board: StepBoard;
   readonly arenaBytes: number;
+  /** Of all replicas together. */
   readonly schedule: Schedule;
   /** Ends of the driver's channels, by stage. */
   readonly feeds: ReadonlyMap<number, SendLink>;
@@ -84,14 +105,21 @@ export class DriverSession {
   }
 
   static async open(pool: WorkerPool, plan: SessionPlan, geometry: SessionGeometry): Promise<DriverSession> {
-    const { cut, schedule, recompute, clipNorm } = plan;
+    const { cut, replicas, recompute, clipNorm } = plan;
     const { mode } = geometry;
-    const topology = stageTopology(cut, mode !== 'predict');
+    const shares = shareWeights(cut, replicas);
+    const schedule = replicateSchedule(plan.schedule, replicas);
+    const topology = replicateTopology(
+      stageTopology(cut, mode !== 'predict'),
+      replicas,
+      steppingReplicas(cut, replicas, shares),
+    );
     const programs = lower(schedule, topology, { mode, recompute, globalNorm: clipNorm !== undefined });
     const slots = planSlots(programs);
     validatePrograms(programs, { ...schedule, mode, slotCounts: slotCountsOf(slots) });
 
-    const sized = slots.map(channel => ({ ...channel, slotBytes: slotBytes(channel, cut, geometry) }));
+    const sizes = { cut, shares };
+    const sized = slots.map(channel => ({ ...channel, slotBytes: slotBytes(channel, sizes, geometry) }));
     const arenaBytes = sized.reduce(
       (sum, { slotCount, slotBytes: bytes }) => sum + channelBytes(slotCount, bytes),
       0,
@@ -103,7 +131,7 @@ export class DriverSession {
     const board = StepBoard.create({
       workerCount: pool.workerCount,
       stageCount: schedule.stageCount,
-      microBatchCount: schedule.microBatchCount,
+      microBatchCount: schedule.microBatchCount * replicas,
       stepsInFlight: STEPS_IN_FLIGHT,
       sumCount: plan.sumCount,
       actionCount: Math.max(...programs.map(program => program.length)),
@@ -115,6 +143,7 @@ export class DriverSession {
           id,
           mode,
           stages: stagesOf(schedule, index),
+          part: { replica: Math.floor(index / plan.schedule.orders.length), replicas },
           program: programs[index]!,
           arena: arena.memory,
           channels: channels.filter(channel => touches(channel, schedule, index)),
@@ -142,7 +171,7 @@ export class DriverSession {
       schedule,
       pool,
       stallTimeoutMs: plan.stallTimeoutMs,
-      holds: capacityCheck(geometry, sized, cut),
+      holds: capacityCheck(geometry, sized, sizes),
       feeds: new Map(
         channels.flatMap(layout =>
           layout.from === 'driver' ? [[layout.to as number, links.openSender(layout)]] : [],
@@ -166,7 +195,7 @@ export class DriverSession {
 function capacityCheck(
   own: SessionGeometry,
   channels: readonly (ChannelEnds & { readonly slotBytes: number })[],
-  cut: CutModel,
+  sizes: SizeFacts,
 ): (geometry: SessionGeometry) => boolean {
   const known = new Map<string, boolean>();
   return geometry => {
@@ -174,7 +203,7 @@ function capacityCheck(
     const key = JSON.stringify(geometry);
     let fits = known.get(key);
     if (fits === undefined) {
-      fits = channels.every(channel => slotBytes(channel, cut, geometry) <= channel.slotBytes);
+      fits = channels.every(channel => slotBytes(channel, sizes, geometry) <= channel.slotBytes);
       known.set(key, fits);
     }
     return fits;
@@ -189,9 +218,23 @@ function touches({ from, to }: ChannelLayout, { workerOfStage }: Schedule, worke
   return [from, to].some(end => end !== 'driver' && workerOfStage[end] === worker);
 }
 
+/** What sizes of messages follow from, beside the geometry. */
+interface SizeFacts {
+  readonly cut: CutModel;
+  /** See `shareWeights`. */
+  readonly shares: ReadonlyMap<number, number>;
+}
+
 /** Bytes of the largest message of a channel. */
-function slotBytes({ from, to, pass }: ChannelEnds, cut: CutModel, geometry: SessionGeometry): number {
+function slotBytes(channel: ChannelEnds, { cut, shares }: SizeFacts, geometry: SessionGeometry): number {
   const { graph } = cut;
+  const stageCount = cut.stages.length;
+  const { pass } = channel;
+  // All replicas send the same.
+  const [from, to] = [channel.from, channel.to].map(end =>
+    end === 'driver' ? end : modelStageOf(end, stageCount),
+  ) as [Peer, Peer];
+  const replicaOfEnd = (end: Peer): number => replicaOf(end as number, stageCount);
   const rows = geometry.microBatchRows;
   const batched = ({ dtype, shape }: TensorHeader): TensorHeader => ({ dtype, shape: [rows, ...shape] });
   const ofStage = (stage: number) => cut.stages[stage]!;
@@ -216,6 +259,10 @@ function slotBytes({ from, to, pass }: ChannelEnds, cut: CutModel, geometry: Ses
   if (pass === 'partial-norm' || pass === 'total-norm') return messageBytes([SCALAR]);
   if (pass === 'tied-gradient') return tiedBytes(cut, to, from);
   if (pass === 'tied-weight') return tiedBytes(cut, from, to);
+  if (pass === 'replica-gradient')
+    return messageBytes(replicaMessage(cut, to, replicaOfEnd(channel.to), shares));
+  if (pass === 'replica-weight')
+    return messageBytes(replicaMessage(cut, from, replicaOfEnd(channel.from), shares));
   const [earlier, later] = pass === 'forward' ? [from, to] : [to, from];
   const { values, gradientValues } = cut.edges.find(edge => edge.from === earlier && edge.to === later)!;
   if (pass === 'backward') return messageBytes(gradientValues.map(float));

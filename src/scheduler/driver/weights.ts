@@ -7,6 +7,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { CutModel, ModelGraph } from '../../model/index.js';
 import { canonicalWeights, optimizedWeights } from '../../model/index.js';
+import { modelStageOf } from '../../protocol/replica.js';
 import { optimizerEntries, type StageSpec } from '../../protocol/stage-spec.js';
 import type { OptimizerState } from '../../protocol/worker-api.js';
 import { assignBytes, bytesOf } from '../../tfjs/bytes.js';
@@ -85,15 +86,14 @@ export class WeightSync {
     this.#synced = ids;
   }
 
-  /** Workers → model: weights alone. */
+  /** Workers → model: weights alone. All replicas have the same. */
   async pullWeights(): Promise<void> {
+    const specs = this.#specs.filter(({ replica }) => replica === 0);
     // All of them first: if a worker is gone, the model keeps the weights that belong together.
-    const buffers = await Promise.all(
-      this.#specs.map(({ stage }) => this.#workerOf(stage).readWeights(stage)),
-    );
-    for (const { stage } of this.#specs) {
+    const buffers = await Promise.all(specs.map(({ stage }) => this.#workerOf(stage).readWeights(stage)));
+    for (const [place, { stage }] of specs.entries()) {
       for (const [index, variable] of stageVariables(this.#cut, stage).entries()) {
-        assignBytes(variable, buffers[stage]![index]!);
+        assignBytes(variable, buffers[place]![index]!);
       }
     }
     this.#synced = dataIds(this.#cut.graph);
@@ -156,7 +156,9 @@ export class WeightSync {
 
 /** A stage's variables in the order in which weights travel. */
 function stageVariables({ graph, stages }: CutModel, stage: number): tf.Variable[] {
-  return stages[stage]!.layers.flatMap(layer => canonicalWeights(graph.layers[layer]!.layer).map(variableOf));
+  return stages[modelStageOf(stage, stages.length)]!.layers.flatMap(layer =>
+    canonicalWeights(graph.layers[layer]!.layer).map(variableOf),
+  );
 }
 
 function dataIds(graph: ModelGraph): object[] {

@@ -13,6 +13,7 @@ export type { RecomputeMode } from './lower/recompute.js';
 export { type LowerOptions, lower } from './lower.js';
 export * from './partition/index.js';
 export { place } from './placement.js';
+export { replicateSchedule, replicateTopology } from './replicate.js';
 export type { ScheduleGenerator, ScheduleParams } from './schedules/clock.js';
 export { forwardOnly } from './schedules/forward-only.js';
 export { gpipe } from './schedules/gpipe.js';

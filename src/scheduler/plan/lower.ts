@@ -3,7 +3,7 @@
  *
  * A chain of small passes, each a pure function over one worker's list:
  *   1. recompute        `R` before the B's that rebuild their tape (training)
- *   2. steps            `S` behind each stage's last W, and exchanges of tied weights and norms (training)
+ *   2. steps            `S` behind each stage's last W, and exchanges of tied weights, of replicas and of norms (training)
  *   3. driver messages  feeds before F, outputs after F (predicting)
  *   4. stage messages   activations and gradients; last, so that they stand nearest to their F or B and other
  *                       stages never wait for the driver
@@ -35,8 +35,8 @@ export function lower(
   topology: StageTopology,
   { mode = 'train', recompute = 'never', globalNorm = false }: LowerOptions = {},
 ): readonly Program[] {
-  const { stageCount, ties = [] } = topology;
-  const steps = { stageCount, ties, globalNorm };
+  const { stageCount, ties = [], replicaTies = [] } = topology;
+  const steps = { stageCount, ties, replicaTies, globalNorm };
   return schedule.orders.map(order => {
     const training = mode === 'train' ? addSteps(addRecompute(order, recompute), steps) : order;
     return addStageMessages(addDriverMessages(training, topology, mode), topology);

@@ -125,7 +125,10 @@ function scanActions(scanner: Scanner, check?: ActionCheck): Program {
 
 function scanAction(scanner: Scanner): Action {
   const stage = scanner.number('an action, beginning with its stage number');
-  const letter = scanner.oneOf('FBWRSGVNT', "a letter of 'F', 'B', 'W', 'R', 'S', 'G', 'V', 'N' or 'T'");
+  const letter = scanner.oneOf(
+    'FBWRSGVPUNT',
+    "a letter of 'F', 'B', 'W', 'R', 'S', 'G', 'V', 'P', 'U', 'N' or 'T'",
+  );
   if (letter === 'S') return { kind: 'step', stage };
   const exchange = EXCHANGES.get(letter);
   if (exchange !== undefined) return scanExchange(scanner, stage, exchange);
@@ -144,10 +147,16 @@ function scanAction(scanner: Scanner): Action {
 }
 
 const EXCHANGES: ReadonlyMap<string, ExchangePass> = new Map(
-  (['tied-gradient', 'tied-weight', 'partial-norm', 'total-norm'] as const).map(pass => [
-    PASS_LETTERS[pass],
-    pass,
-  ]),
+  (
+    [
+      'tied-gradient',
+      'tied-weight',
+      'replica-gradient',
+      'replica-weight',
+      'partial-norm',
+      'total-norm',
+    ] as const
+  ).map(pass => [PASS_LETTERS[pass], pass]),
 );
 
 function scanExchange(scanner: Scanner, stage: number, pass: ExchangePass): Action {

@@ -95,7 +95,7 @@ function findMisplaced(program: Program, worker: number): Fault | undefined {
       continue;
     }
     if (isExchange(action)) {
-      const belongsBehind = action.pass === 'tied-weight';
+      const belongsBehind = action.pass === 'tied-weight' || action.pass === 'replica-weight';
       if (stepped.has(action.stage) === belongsBehind) continue;
       const step = formatAction({ kind: 'step', stage: action.stage });
       const side = belongsBehind ? 'behind' : 'before';

@@ -1,0 +1,54 @@
+/**
+ * Which replica steps which weights. Every replica has all weights, but only one steps each of them and keeps the
+ * optimizer's slots for it, as in ZeRO's first stage (Rajbhandari et al., arXiv 1910.02054): the others send it their
+ * gradients and get the weight back.
+ */
+import type { TensorHeader } from '../protocol/tensor.js';
+import type { CutModel } from './stages.js';
+import type { PlacedWeight } from './ties.js';
+
+/** Replica that steps a weight, by `PlacedWeight.order`: within each stage shares are of nearly equal size. */
+export function shareWeights({ stages, weights }: CutModel, replicas: number): ReadonlyMap<number, number> {
+  const replicaOfWeight = new Map<number, number>();
+  for (const { index } of stages) {
+    const sizes = new Array<number>(replicas).fill(0);
+    const own = weights.filter(({ owner }) => owner.stage === index);
+    // The largest first, each to whoever has least (Graham 1969): at most a third above the best sharing.
+    for (const weight of own.sort((a, b) => sizeOf(b) - sizeOf(a) || a.order - b.order)) {
+      const replica = sizes.indexOf(Math.min(...sizes));
+      sizes[replica]! += sizeOf(weight);
+      replicaOfWeight.set(weight.order, replica);
+    }
+  }
+  return replicaOfWeight;
+}
+
+/** What the messages between a replica and the one that steps this share of a stage's weights carry, in order. */
+export function replicaMessage(
+  { weights }: CutModel,
+  stage: number,
+  stepper: number,
+  shares: ReadonlyMap<number, number>,
+): readonly TensorHeader[] {
+  return weights
+    .filter(({ owner, order, frozen }) => owner.stage === stage && !frozen && shares.get(order) === stepper)
+    .map(({ shape }): TensorHeader => ({ dtype: 'float32', shape }));
+}
+
+/** By stage, the replicas that step some of its weights. */
+export function steppingReplicas(
+  cut: CutModel,
+  replicas: number,
+  shares: ReadonlyMap<number, number>,
+): readonly (readonly number[])[] {
+  return cut.stages.map(({ index }) =>
+    Array.from({ length: replicas }, (_, replica) => replica).filter(
+      replica => replicaMessage(cut, index, replica, shares).length > 0,
+    ),
+  );
+}
+
+/** Weights that stay as they are go to the replica that has least in any case. */
+function sizeOf({ shape, frozen }: PlacedWeight): number {
+  return frozen ? 0 : shape.reduce((size, axis) => size * axis, 1);
+}
