@@ -63,9 +63,8 @@ await serve({
   },
   async describe() {
     const { trainers, startMs } = await prepare();
-    const { stages, replicas, microBatches, schedule, backend } = /** @type {import('millrace').PipelinedModel} */ (
-      trainers[0]
-    ).plan;
+    const { stages, replicas, microBatches, schedule, backend } =
+      /** @type {import('millrace').PipelinedModel} */ (trainers[0]).plan;
     return {
       startMs,
       plan: {

@@ -4,6 +4,7 @@
  */
 import type { ActionKind, Program } from './action.js';
 import type { ChannelLayout } from './channel.js';
+import type { CollectiveLayout } from './collective.js';
 import type { ReplicaPart } from './replica.js';
 import type { StepBoardLayout } from './step-board.js';
 
@@ -22,6 +23,10 @@ export interface SessionSpec {
   readonly arena: WebAssembly.Memory;
   /** The channels that the worker's program uses. */
   readonly channels: readonly ChannelLayout[];
+  /** Of the worker's stages that have replicas, by stage: where these sum up small things. */
+  readonly collectives: ReadonlyMap<number, CollectiveLayout>;
+  /** Whether batch normalizations of replicas see the mini-batch as a whole. */
+  readonly synchronisesBatchNorm: boolean;
   readonly board: SharedArrayBuffer;
   readonly boardLayout: StepBoardLayout;
   readonly stallTimeoutMs: number;

@@ -4,7 +4,7 @@ import { StateError } from '../errors.js';
 import { type CompileSpec, optimizerEntries, type StageSpec } from '../protocol/stage-spec.js';
 import { SumsLayout } from '../protocol/sums-layout.js';
 import type { WorkerInit } from '../protocol/worker-api.js';
-import { DeferredBatchNorm } from './deferred-batch-norm.js';
+import { type BatchNormControl, DeferredBatchNorm, ReplicatedBatchNorm } from './batch-norm/index.js';
 import type { EngineMode, StageEngine } from './engine.js';
 import { type OutputFunctions, resolveFunctions } from './functions.js';
 import { StageLayers } from './layers.js';
@@ -17,7 +17,7 @@ interface BuiltStage {
   readonly spec: StageSpec;
   readonly layers: StageLayers;
   readonly optimizer: StageOptimizer;
-  readonly batchNorm: DeferredBatchNorm | undefined;
+  readonly batchNorm: BatchNormControl | undefined;
 }
 
 /** Of all stages of a trainer. */
@@ -58,12 +58,12 @@ export class BuiltStages {
   }
 
   #add(spec: StageSpec, compile: CompileSpec, options: BuildOptions): void {
-    const batchNorm = options.batchNorm === 'deferred' ? new DeferredBatchNorm() : undefined;
+    const batchNorm = batchNormControl(spec, options);
     const { fused } = this.#backend;
     const layers = new StageLayers(spec, (layer, index) => {
       if (fused?.operations !== undefined) lowerLayer(layer, fused.operations);
       useCounterRandom(layer, String(index), this.#random);
-      batchNorm?.defer(layer);
+      batchNorm?.take(layer);
     });
     try {
       const variables = optimizerEntries(spec).map(({ weight }) => layers.variable(spec.trainable[weight]!));
@@ -102,4 +102,12 @@ export class BuiltStages {
     }
     this.#stages.clear();
   }
+}
+
+function batchNormControl(
+  { replicaStages }: StageSpec,
+  { batchNorm }: BuildOptions,
+): BatchNormControl | undefined {
+  if (batchNorm === 'deferred') return new DeferredBatchNorm();
+  return replicaStages.length > 1 ? new ReplicatedBatchNorm() : undefined;
 }

@@ -8,11 +8,14 @@
  */
 import type { ExchangePass, MicroBatchPass, Peer } from '../protocol/action.js';
 import type { SlotView, StepDescriptor } from '../transport/index.js';
+import type { ReplicaGroup } from './replica-group.js';
 
 /** What a step is about. Its micro-batches are those of the worker's own replica. */
 export interface StepInfo extends StepDescriptor {
   /** Position of their first sample in the mini-batch. */
   readonly firstSample: number;
+  /** Replicas that have samples of the mini-batch: the first ones. */
+  readonly activeReplicas: number;
 }
 
 export interface StageEngine {
@@ -47,6 +50,10 @@ export interface EngineMode {
   readonly recomputed: ReadonlySet<number>;
   /** Largest L2 norm of the gradients of all stages together. */
   readonly clipNorm?: number | undefined;
+  /** The same stage in all replicas; `undefined` where there is one only. */
+  readonly group?: ReplicaGroup | undefined;
+  /** Whether replicas normalise each mini-batch as a whole. */
+  readonly synchronisesBatchNorm?: boolean;
 }
 
 /** An error inside one layer's call, so that it can be reported with the layer's name. */

@@ -14,7 +14,7 @@ import type { SumsLayout } from '../protocol/sums-layout.js';
 import { recordTape, withoutTape } from '../tfjs/internals.js';
 import type { SlotView } from '../transport/index.js';
 import { backwardInput, DeferredWeightGradients } from './backward.js';
-import type { DeferredBatchNorm } from './deferred-batch-norm.js';
+import type { BatchNormControl } from './batch-norm/index.js';
 import type { EngineMode, StageEngine, StepInfo } from './engine.js';
 import type { OutputFunctions } from './functions.js';
 import type { StageLayers, Value } from './layers.js';
@@ -34,7 +34,7 @@ export interface ModelStageParts {
   readonly optimizer: StageOptimizer;
   readonly backend: Backend;
   readonly random: RandomContext;
-  readonly batchNorm: DeferredBatchNorm | undefined;
+  readonly batchNorm: BatchNormControl | undefined;
   readonly sumsLayout: SumsLayout;
 }
 
@@ -53,7 +53,14 @@ export class ModelStage implements StageEngine {
   readonly #gradients: WeightGradients;
   readonly #foreignState: readonly tf.Variable[];
   readonly #step: StageStep;
-  #info: StepInfo = { number: 0, learningRate: 0, rows: 0, microBatchRows: [], firstSample: 0 };
+  #info: StepInfo = {
+    number: 0,
+    learningRate: 0,
+    rows: 0,
+    microBatchRows: [],
+    firstSample: 0,
+    activeReplicas: 1,
+  };
 
   constructor(parts: ModelStageParts, mode: EngineMode) {
     const { spec, layers, functions, sumsLayout } = parts;
@@ -68,6 +75,8 @@ export class ModelStage implements StageEngine {
       gradients: this.#gradients,
       sums: this.#sums,
       clipNorm: mode.clipNorm,
+      group: mode.group,
+      synchronisesBatchNorm: mode.synchronisesBatchNorm === true,
     });
     this.#needsBackward =
       this.#gradients.variables.length > 0 || spec.incoming.some(edge => edge.gradientValues.length > 0);
@@ -82,6 +91,8 @@ export class ModelStage implements StageEngine {
 
   begin(info: StepInfo): void {
     this.#info = info;
+    const { group } = this.#mode;
+    if (group !== undefined) group.activeCount = info.activeReplicas;
   }
 
   accept(pass: MicroBatchPass, peer: Peer, microBatch: number, slot: SlotView, release: () => void): void {
@@ -185,7 +196,11 @@ export class ModelStage implements StageEngine {
     let { firstSample } = this.#info;
     for (let earlier = 0; earlier < microBatch; earlier++) firstSample += microBatchRows[earlier]!;
     this.#parts.random.begin(number, firstSample);
-    this.#parts.batchNorm?.begin(counts);
+    const { group, synchronisesBatchNorm } = this.#mode;
+    this.#parts.batchNorm?.begin({
+      counts,
+      synchronised: synchronisesBatchNorm === true ? group : undefined,
+    });
   }
 
   #record(state: MicroBatch): Map<number, tf.Scalar> {
@@ -228,15 +243,15 @@ export class ModelStage implements StageEngine {
 
   /** Adds losses and metrics to the stage's sums and disposes the losses. */
   #report(state: MicroBatch, losses: ReadonlyMap<number, tf.Scalar>, microBatch: number): void {
-    const { microBatchRows } = this.#info;
-    const rows = microBatchRows[microBatch]!;
+    const rows = this.#info.microBatchRows[microBatch]!;
+    const isWhole = rows === this.#info.rows;
     for (const { value, output } of this.#parts.spec.ownedOutputs) {
       const loss = losses.get(output);
       const fed = state.targets.get(output);
       if (loss === undefined || fed === undefined) continue;
       this.#sums.addLoss(output, loss.dataSync()[0]!, rows);
       loss.dispose();
-      this.#sums.addMetrics(output, fed.target, state.output(value).tensor, rows, microBatchRows.length);
+      this.#sums.addMetrics(output, fed.target, state.output(value).tensor, rows, isWhole);
     }
   }
 
@@ -340,7 +355,8 @@ export class ModelStage implements StageEngine {
   }
 
   end(sums: Float64Array): void {
-    this.#sums.flush(sums, this.#info.rows);
+    const { rows, firstSample } = this.#info;
+    this.#sums.flush(sums, rows, firstSample, this.#mode.group);
   }
 
   abandon(): void {

@@ -14,12 +14,14 @@ import {
   type ControlBlock,
   type ReceiveLink,
   type SendLink,
+  SharedMemoryCollective,
   SharedMemoryLinks,
   StepBoard,
   Waiter,
 } from '../transport/index.js';
 import type { EngineMode, StageEngine, StepInfo } from './engine.js';
 import { ActionFailure, Interpreter } from './interpreter.js';
+import { ReplicaGroup } from './replica-group.js';
 
 /** How long a worker without work sleeps before it looks for control calls. Short: weight reads wait for it. */
 const SERVICE_SLICE_MS = 2;
@@ -33,6 +35,7 @@ export class WorkerSession {
   readonly #engines: ReadonlyMap<number, StageEngine>;
   readonly #interpreter: Interpreter;
   readonly #part: ReplicaPart;
+  readonly #groups: ReplicaGroup[] = [];
   readonly #links: (SendLink | ReceiveLink)[] = [];
 
   constructor(spec: SessionSpec, worker: number, control: ControlBlock, makeEngine: EngineFactory) {
@@ -60,13 +63,27 @@ export class WorkerSession {
       if (action.kind === 'receive' && !receivers.has(id)) receivers.set(id, links.openReceiver(layout));
     }
     this.#links.push(...senders.values(), ...receivers.values());
-    this.#engines = new Map(spec.stages.map(stage => [stage, makeEngine(stage, engineMode(spec, stage))]));
+    this.#engines = new Map(
+      spec.stages.map(stage => {
+        const group = this.#joinGroup(spec, stage, waiter);
+        return [stage, makeEngine(stage, { ...engineMode(spec, stage), group })];
+      }),
+    );
     this.#interpreter = new Interpreter({
       program: spec.program,
       engines: this.#engines,
       senders,
       receivers,
     });
+  }
+
+  #joinGroup(spec: SessionSpec, stage: number, waiter: Waiter): ReplicaGroup | undefined {
+    const layout = spec.collectives.get(stage);
+    if (layout === undefined) return undefined;
+    const arena = Arena.attach(spec.arena);
+    const group = new ReplicaGroup(new SharedMemoryCollective(arena, layout, spec.part.replica, waiter));
+    this.#groups.push(group);
+    return group;
   }
 
   /** Runs mini-batches until the driver ends the run. Throws what an action threw, with its place. */
@@ -105,6 +122,7 @@ export class WorkerSession {
     return {
       ...described,
       microBatchRows: described.microBatchRows.slice(first, first + ownCount),
+      activeReplicas: Math.ceil(described.microBatchRows.length / ownCount),
       firstSample: rowsOf(described.microBatchRows.slice(0, first)),
     };
   }
@@ -127,13 +145,23 @@ export class WorkerSession {
   close(): void {
     for (const engine of this.#engines.values()) engine.dispose();
     for (const link of this.#links) link.close();
+    for (const group of this.#groups) group.close();
   }
 }
 
-function engineMode({ mode, program, clipNorm }: SessionSpec, stage: number): EngineMode {
+function engineMode(
+  { mode, program, clipNorm, synchronisesBatchNorm }: SessionSpec,
+  stage: number,
+): EngineMode {
   const recomputed = new Set<number>();
   for (const action of program) {
     if (action.kind === 'recompute' && action.stage === stage) recomputed.add(action.microBatches[0]!);
   }
-  return { training: mode === 'train', predicting: mode === 'predict', recomputed, clipNorm };
+  return {
+    training: mode === 'train',
+    predicting: mode === 'predict',
+    recomputed,
+    clipNorm,
+    synchronisesBatchNorm,
+  };
 }

@@ -8,10 +8,11 @@ import type { StageSpec } from '../protocol/stage-spec.js';
 import { disposeTape, recordTape } from '../tfjs/internals.js';
 import type { SlotView } from '../transport/index.js';
 import { backwardInput } from './backward.js';
-import type { DeferredBatchNorm } from './deferred-batch-norm.js';
+import type { BatchNormControl } from './batch-norm/index.js';
 import type { StageLayers } from './layers.js';
 import { readTensors, writeTensors } from './messages.js';
 import type { StageOptimizer } from './optimizer.js';
+import type { ReplicaGroup } from './replica-group.js';
 import type { SumsRecorder } from './sums.js';
 import type { WeightGradients } from './weight-gradients.js';
 
@@ -20,11 +21,13 @@ export interface StageStepParts {
   readonly layers: StageLayers;
   readonly gradients: WeightGradients;
   readonly optimizer: StageOptimizer;
-  readonly batchNorm: DeferredBatchNorm | undefined;
+  readonly batchNorm: BatchNormControl | undefined;
   readonly backend: Backend;
   readonly sums: SumsRecorder;
   /** Largest L2 norm of the gradients of all stages together. */
   readonly clipNorm: number | undefined;
+  readonly group: ReplicaGroup | undefined;
+  readonly synchronisesBatchNorm: boolean;
 }
 
 export class StageStep {
@@ -108,7 +111,7 @@ export class StageStep {
   }
 
   run(learningRate: number): void {
-    const { gradients, optimizer, batchNorm, clipNorm } = this.#parts;
+    const { gradients, optimizer, batchNorm, clipNorm, group, synchronisesBatchNorm } = this.#parts;
     this.#complete();
     if (clipNorm !== undefined) {
       const norm = Math.sqrt(this.#totalSquaredNorm());
@@ -116,7 +119,7 @@ export class StageStep {
     }
     optimizer.apply(gradients.ofEntries, learningRate);
     gradients.setLocalCopies();
-    batchNorm?.commit();
+    batchNorm?.commit(group, synchronisesBatchNorm);
     this.#clear();
   }
 

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { SumsLayout } from '../protocol/sums-layout.js';
 import type { OutputFunctions } from './functions.js';
+import type { ReplicaGroup } from './replica-group.js';
 
 /** Collects one stage's sums over the micro-batches of a mini-batch. */
 export class SumsRecorder {
@@ -25,20 +26,18 @@ export class SumsRecorder {
     this.#sums[this.#layout.penalty]! += penalty;
   }
 
-  /** Evaluates the metrics of one output for one micro-batch; keeps copies where a metric needs all of them. */
-  addMetrics(
-    output: number,
-    target: tf.Tensor,
-    prediction: tf.Tensor,
-    rows: number,
-    microBatchCount: number,
-  ): void {
+  /**
+   * Evaluates the metrics of one output for one micro-batch; keeps copies where a metric needs all of them.
+   *
+   * @param isWhole whether the micro-batch is all of the mini-batch
+   */
+  addMetrics(output: number, target: tf.Tensor, prediction: tf.Tensor, rows: number, isWhole: boolean): void {
     const { metrics } = this.#functions[output]!;
     for (const [index, { evaluate, decomposable }] of metrics.entries()) {
-      if (!decomposable && microBatchCount > 1) continue;
+      if (!decomposable && !isWhole) continue;
       this.#sums[this.#layout.metric(output, index)]! += meanOf(evaluate, target, prediction) * rows;
     }
-    if (microBatchCount > 1 && metrics.some(metric => !metric.decomposable)) {
+    if (!isWhole && metrics.some(metric => !metric.decomposable)) {
       const kept = this.#gathered.get(output) ?? { targets: [], outputs: [] };
       // Copies, not clones: a clone may go on reading a slot that is released before the mini-batch ends.
       kept.targets.push(tf.keep(copyOf(target)));
@@ -47,13 +46,23 @@ export class SumsRecorder {
     }
   }
 
-  /** Adds everything to `into` and starts over. */
-  flush(into: Float64Array, rows: number): void {
+  /**
+   * Adds everything to `into` and starts over.
+   *
+   * @param rows of the mini-batch
+   * @param firstSample position of this replica's first sample in it
+   */
+  flush(into: Float64Array, rows: number, firstSample: number, group: ReplicaGroup | undefined): void {
     for (const [output, { targets, outputs }] of this.#gathered) {
       const { metrics } = this.#functions[output]!;
       tf.tidy(() => {
-        const target = tf.concat(targets, 0);
-        const prediction = tf.concat(outputs, 0);
+        const own = [tf.concat(targets, 0), tf.concat(outputs, 0)] as const;
+        const [target, prediction] =
+          group === undefined || group.activeCount === 1
+            ? own
+            : (own.map(part => ofAllReplicas(part, rows, firstSample, group)) as [tf.Tensor, tf.Tensor]);
+        // One replica tells it for all.
+        if (group !== undefined && group.replica > 0) return;
         for (const [index, { evaluate, decomposable }] of metrics.entries()) {
           if (decomposable) continue;
           this.#sums[this.#layout.metric(output, index)]! += meanOf(evaluate, target, prediction) * rows;
@@ -77,4 +86,14 @@ function meanOf(evaluate: OutputFunctions['loss'], target: tf.Tensor, prediction
 
 function copyOf(tensor: tf.Tensor): tf.Tensor {
   return tf.tensor(tensor.dataSync().slice(), tensor.shape, tensor.dtype as 'float32');
+}
+
+/** The samples of all replicas, in order: each puts its own in their place among zeros, and the sum is all of them. */
+function ofAllReplicas(own: tf.Tensor, rows: number, firstSample: number, group: ReplicaGroup): tf.Tensor {
+  const [ownRows, ...sample] = own.shape;
+  const sampleSize = own.size / ownRows!;
+  const all = new Float32Array(rows * sampleSize);
+  all.set(own.dataSync(), firstSample * sampleSize);
+  group.sumOverActive(all);
+  return tf.cast(tf.tensor(all, [rows, ...sample]), own.dtype);
 }

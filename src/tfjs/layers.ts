@@ -100,6 +100,9 @@ export function buildLayer(layer: Layer, shapes: readonly tf.Shape[]): void {
 export interface BatchNormParts {
   readonly axis: number;
   readonly momentum: number;
+  readonly epsilon: number;
+  readonly gamma?: LayerVariable | null;
+  readonly beta?: LayerVariable | null;
   readonly movingMean: LayerVariable;
   readonly movingVariance: LayerVariable;
 }
@@ -108,7 +111,7 @@ export interface BatchNormParts {
 export function batchNormParts(layer: Layer): BatchNormParts | undefined {
   if (layer.getClassName() !== 'BatchNormalization') return undefined;
   const parts = layer as unknown as BatchNormParts;
-  for (const member of ['axis', 'momentum', 'movingMean', 'movingVariance'] as const) {
+  for (const member of ['axis', 'momentum', 'epsilon', 'movingMean', 'movingVariance'] as const) {
     required(parts[member], `BatchNormalization.${member}`);
   }
   return parts;

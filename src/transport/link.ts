@@ -62,8 +62,10 @@ export interface Collective {
   /**
    * Replaces every member's data by the element-wise sum over members. Summed in order of rank, each element
    * once: all members end with the same bits, and repeating the call gives the same bits again.
+   *
+   * @param members the first so many take part, and only they call it; by default all
    */
-  allReduceSum(data: Float32Array): void;
+  allReduceSum(data: Float32Array, members?: number): void;
   /** Replaces every member's data by that of member `root`. */
   broadcast(data: Float32Array, root: number): void;
   close(): void;

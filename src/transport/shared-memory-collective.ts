@@ -80,16 +80,21 @@ export class SharedMemoryCollective implements Collective {
     this.#result = area(layout.size);
   }
 
-  allReduceSum(data: Float32Array): void {
+  allReduceSum(data: Float32Array, members = this.size): void {
+    if (this.rank >= members) {
+      throw new TransportError(
+        `member ${this.rank} takes no part in a sum over the first ${members} members`,
+      );
+    }
     this.#announce(data.length);
     // At least one round, even of nothing: members must agree that there is nothing.
     for (let start = 0; start === 0 || start < data.length; start += this.#blockLength) {
       const block = data.subarray(start, start + this.#blockLength);
       this.#inputs[this.rank]!.set(block);
-      this.#barrier('sum over replicas');
-      if (start === 0) this.#checkLengths(data.length);
-      this.#sumSegment(block.length);
-      this.#barrier('sum over replicas');
+      this.#barrier('sum over replicas', members);
+      if (start === 0) this.#checkLengths(data.length, members);
+      this.#sumSegment(block.length, members);
+      this.#barrier('sum over replicas', members);
       block.set(this.#result.subarray(0, block.length));
     }
   }
@@ -103,10 +108,10 @@ export class SharedMemoryCollective implements Collective {
     for (let start = 0; start === 0 || start < data.length; start += this.#blockLength) {
       const block = data.subarray(start, start + this.#blockLength);
       if (this.rank === root) source.set(block);
-      this.#barrier('broadcast to replicas');
-      if (start === 0) this.#checkLengths(data.length);
+      this.#barrier('broadcast to replicas', this.size);
+      if (start === 0) this.#checkLengths(data.length, this.size);
       if (this.rank !== root) block.set(source.subarray(0, block.length));
-      this.#barrier('broadcast to replicas');
+      this.#barrier('broadcast to replicas', this.size);
     }
   }
 
@@ -115,14 +120,14 @@ export class SharedMemoryCollective implements Collective {
   }
 
   /** Segments are whole cache lines, so no two members write to one line. */
-  #sumSegment(length: number): void {
+  #sumSegment(length: number, members: number): void {
     const lineLength = ALIGNMENT_BYTES / FLOAT_BYTES;
-    const segmentLength = alignUp(Math.ceil(length / this.size), lineLength);
+    const segmentLength = alignUp(Math.ceil(length / members), lineLength);
     const start = Math.min(length, this.rank * segmentLength);
     const end = Math.min(length, start + segmentLength);
     const sum = this.#result.subarray(start, end);
     sum.set(this.#inputs[0]!.subarray(start, end));
-    for (let member = 1; member < this.size; member++) {
+    for (let member = 1; member < members; member++) {
       const addend = this.#inputs[member]!.subarray(start, end);
       for (let i = 0; i < sum.length; i++) sum[i]! += addend[i]!;
     }
@@ -136,8 +141,8 @@ export class SharedMemoryCollective implements Collective {
   }
 
   /** Members that disagree would add each other's unrelated numbers, or wait for ever for a block more. */
-  #checkLengths(length: number): void {
-    for (let member = 0; member < this.size; member++) {
+  #checkLengths(length: number, members: number): void {
+    for (let member = 0; member < members; member++) {
       const other = this.#words[lengthIndex(member)]!;
       if (other !== length) {
         throw new TransportError(
@@ -148,13 +153,13 @@ export class SharedMemoryCollective implements Collective {
     }
   }
 
-  /** Returns when all members have called it. The count of generations is the "sense" of a sense-reversing barrier. */
-  #barrier(what: string): void {
+  /** Returns when the first `members` have called it. The count of generations is the "sense" of a sense-reversing barrier. */
+  #barrier(what: string, members: number): void {
     // Pairs with the addition below, of the member that arrives last. Read before arriving: afterwards the last one
     // may have moved on already, and this member would wait for the barrier after this one.
     const generation = Atomics.load(this.#words, GENERATION_INDEX);
     // Pairs with the same addition of the other members: the last to arrive sees what all of them wrote.
-    if (Atomics.add(this.#words, ARRIVED_INDEX, 1) + 1 < this.size) {
+    if (Atomics.add(this.#words, ARRIVED_INDEX, 1) + 1 < members) {
       this.#waiter.waitWhile(this.#words, GENERATION_INDEX, generation, what);
       return;
     }

@@ -37,15 +37,15 @@ describe('the sums of a mini-batch', () => {
     for (const values of [[1, 1, 4], [2]]) {
       const output = tf.tensor2d(values, [values.length, 1]);
       for (const index of [0, 1]) recorder.addLoss(index, tf.util.sum(values) / values.length, values.length);
-      recorder.addMetrics(0, output, output, values.length, 2);
-      recorder.addMetrics(1, output, output, values.length, 2);
+      recorder.addMetrics(0, output, output, values.length, false);
+      recorder.addMetrics(1, output, output, values.length, false);
       output.dispose();
     }
     recorder.addPenalty(0.5);
-    recorder.flush(into, 4);
+    recorder.flush(into, 4, 0, undefined);
     // 1 + 1 + 4 + 2 = 8, and the largest share is 4 / 8, for each of 4 rows.
     expect([...into]).toEqual([108, 108, 108, 102, 108, 100.5]);
-    recorder.flush(into, 4);
+    recorder.flush(into, 4, 0, undefined);
     expect([...into]).toEqual([108, 108, 108, 102, 108, 100.5]);
     expect(tensorCount()).toBe(before);
   });
@@ -54,9 +54,9 @@ describe('the sums of a mini-batch', () => {
     const recorder = new SumsRecorder(layout, functions);
     const into = new Float64Array(layout.count);
     const output = tf.tensor2d([1, 3], [2, 1]);
-    recorder.addMetrics(1, output, output, 2, 1);
+    recorder.addMetrics(1, output, output, 2, true);
     output.dispose();
-    recorder.flush(into, 2);
+    recorder.flush(into, 2, 0, undefined);
     expect([...into]).toEqual([0, 0, 0, 1.5, 4, 0]);
   });
 
@@ -64,12 +64,12 @@ describe('the sums of a mini-batch', () => {
     const before = tensorCount();
     const recorder = new SumsRecorder(layout, functions);
     const output = tf.tensor2d([1, 3], [2, 1]);
-    recorder.addMetrics(1, output, output, 2, 2);
+    recorder.addMetrics(1, output, output, 2, false);
     output.dispose();
     recorder.reset();
     expect(tensorCount()).toBe(before);
     const into = new Float64Array(layout.count);
-    recorder.flush(into, 2);
+    recorder.flush(into, 2, 0, undefined);
     expect([...into]).toEqual([0, 0, 0, 0, 0, 0]);
   });
 });

@@ -217,6 +217,7 @@ export class Runtime {
         stallTimeoutMs: options.stallTimeoutMs,
         poison,
         clipNorm: options.clipNorm,
+        synchronisesBatchNorm: this.plan.microBatchCount === 1 && isExact(options),
       },
       geometry,
     );
@@ -285,6 +286,11 @@ export class Runtime {
 
 function compileSpecOf({ graph: { model }, functions, options }: RuntimeParts): CompileSpec {
   return compileSpec(model, functions, lossWeightsOf(model, options.lossWeights));
+}
+
+/** Whether each mini-batch is to be normalised as a whole wherever that can be. */
+function isExact({ batchNorm }: ResolvedOptions): boolean {
+  return batchNorm === 'auto' || batchNorm === 'exact';
 }
 
 function startPool(

@@ -22,7 +22,9 @@ import type { TensorHeader } from '../../protocol/tensor.js';
 import {
   Arena,
   channelBytes,
+  collectiveBytes,
   layOutChannel,
+  layOutCollective,
   messageBytes,
   type ReceiveLink,
   type SendLink,
@@ -67,8 +69,13 @@ export interface SessionPlan {
   readonly stallTimeoutMs: number;
   readonly poison: boolean;
   readonly clipNorm: number | undefined;
+  /** Whether batch normalizations of replicas see the mini-batch as a whole. */
+  readonly synchronisesBatchNorm: boolean;
   readonly durations?: StageDurations;
 }
+
+/** Sums of running statistics and the like: a few numbers a channel. What is longer goes through in pieces. */
+const COLLECTIVE_BLOCK_BYTES = 2 ** 16;
 
 let nextSessionId = 0;
 
@@ -120,11 +127,15 @@ export class DriverSession {
 
     const sizes = { cut, shares };
     const sized = slots.map(channel => ({ ...channel, slotBytes: slotBytes(channel, sizes, geometry) }));
+    const groupCount = replicas === 1 ? 0 : cut.stages.length;
     const arenaBytes = sized.reduce(
       (sum, { slotCount, slotBytes: bytes }) => sum + channelBytes(slotCount, bytes),
-      0,
+      groupCount * collectiveBytes(replicas, COLLECTIVE_BLOCK_BYTES),
     );
     const arena = Arena.create(arenaBytes);
+    const collectives = Array.from({ length: groupCount }, () =>
+      layOutCollective(arena, replicas, COLLECTIVE_BLOCK_BYTES),
+    );
     const channels = sized.map(channel =>
       layOutChannel(arena, channel, channel.slotCount, channel.slotBytes),
     );
@@ -143,6 +154,13 @@ export class DriverSession {
           id,
           mode,
           stages: stagesOf(schedule, index),
+          collectives: new Map(
+            stagesOf(schedule, index).flatMap(stage => {
+              const layout = collectives[modelStageOf(stage, cut.stages.length)];
+              return layout === undefined ? [] : [[stage, layout]];
+            }),
+          ),
+          synchronisesBatchNorm: plan.synchronisesBatchNorm,
           part: { replica: Math.floor(index / plan.schedule.orders.length), replicas },
           program: programs[index]!,
           arena: arena.memory,

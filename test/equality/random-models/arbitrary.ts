@@ -53,6 +53,10 @@ const plan: fc.Arbitrary<PlanSpec> = fc.record({
   cuts: fc.array(fc.nat(30), { maxLength: 4, size: 'max' }),
   partition: fc.constantFrom('names', 'uniform', 'parameters'),
   workers: fc.integer({ min: 1, max: 3 }),
+  replicas: fc.oneof(
+    { weight: 2, arbitrary: fc.constant(1) },
+    { weight: 1, arbitrary: fc.integer({ min: 2, max: 3 }) },
+  ),
   microBatches: fc.integer({ min: 1, max: 6 }),
   schedule: fc.constantFrom('gpipe', '1f1b', 'zero-bubble'),
   recompute: fc.constantFrom('never', 'except-last', 'always'),

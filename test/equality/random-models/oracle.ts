@@ -46,10 +46,11 @@ function keepMaskOut(layer: tf.layers.Layer): void {
  */
 export async function train(oracle: Oracle, job: CaseSpec, x: tf.Tensor[], y: tf.Tensor[]): Promise<Logs> {
   const { plan, model, batchNorm } = job;
-  const inParts = isBatchNormalized(model) && batchNorm === 'micro-batch' && plan.microBatches > 1;
+  const parts = plan.replicas * plan.microBatches;
+  const inParts = isBatchNormalized(model) && batchNorm === 'micro-batch' && parts > 1;
   const lossShapes = new Set(model.outputs.map(({ shape }) => String(shape.slice(0, -1))));
   if (!inParts && lossShapes.size === 1) return trainPlainly(oracle, job, x, y);
-  return trainInParts(oracle, job, inParts ? plan.microBatches : 1, x, y);
+  return trainInParts(oracle, job, inParts ? parts : 1, x, y);
 }
 
 async function trainPlainly(

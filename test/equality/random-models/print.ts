@@ -8,7 +8,7 @@ export function printCase(job: CaseSpec): string {
     ...model.calls.map(printCall),
     ...model.outputs.map(printOutput),
     `${data.sampleCount} samples, batch size ${data.batchSize}, ${data.epochs} epochs, ${optimizer}, seed ${data.seed}`,
-    `cuts ${JSON.stringify(plan.cuts)} by ${plan.partition}, ${plan.workers} workers, ${plan.microBatches} micro-batches, ` +
+    `cuts ${JSON.stringify(plan.cuts)} by ${plan.partition}, ${plan.replicas} replicas of ${plan.workers} workers, ${plan.microBatches} micro-batches, ` +
       `${plan.schedule}, recompute ${plan.recompute}, batch norm ${batchNorm}`,
     JSON.stringify(job),
   ].join('\n');

@@ -91,7 +91,8 @@ async function compareInference(
 }
 
 function planOptions({ plan, model, batchNorm }: CaseSpec, piped: tf.LayersModel): PipelineOptions {
-  const { workers, microBatches, schedule, recompute } = plan;
+  const { replicas, microBatches, schedule, recompute } = plan;
+  const workers = replicas * plan.workers;
   const graph = readGraph(piped);
   const points = cutPoints(graph);
   const wanted = points.length === 0 ? [] : plan.cuts.map(cut => points[cut % points.length]!);
@@ -109,7 +110,7 @@ function planOptions({ plan, model, batchNorm }: CaseSpec, piped: tf.LayersModel
           stages: cuts.length + 1,
         } as const);
   const normalised = isBatchNormalized(model) ? { batchNorm } : {};
-  return { ...where, ...normalised, workers, microBatches, schedule, recompute };
+  return { ...where, ...normalised, workers, replicas, microBatches, schedule, recompute };
 }
 
 function copyWeights(model: tf.LayersModel): Float32Array[] {

@@ -65,7 +65,9 @@ export interface PlanSpec {
   /** One number a cut; each is taken modulo the places where the model may be cut. */
   readonly cuts: readonly number[];
   readonly partition: 'names' | 'uniform' | 'parameters';
+  /** Of one replica. */
   readonly workers: number;
+  readonly replicas: number;
   readonly microBatches: number;
   readonly schedule: 'gpipe' | '1f1b' | 'zero-bubble';
   readonly recompute: 'never' | 'except-last' | 'always';

@@ -6,7 +6,10 @@
  * the running statistics back and keeps the micro-batch's sums instead.
  */
 import * as tf from '@tensorflow/tfjs';
-import { batchNormParts, innerLayers, type Layer, variableOf, withoutTape } from '../tfjs/internals.js';
+import { batchNormParts, type Layer, variableOf, withoutTape } from '../../tfjs/internals.js';
+import type { ReplicaGroup } from '../replica-group.js';
+import type { BatchNormControl, ForwardPass } from './control.js';
+import { batchNormsIn } from './layers-in.js';
 
 /** Sums over the samples that one call of a layer has seen in this mini-batch. */
 interface Sums {
@@ -16,23 +19,20 @@ interface Sums {
   square: tf.Tensor;
 }
 
-export class DeferredBatchNorm {
+export class DeferredBatchNorm implements BatchNormControl {
   readonly #layers: DeferredLayer[] = [];
 
-  /** Takes charge of every batch normalization in `layer`, which may be one or hold some. */
-  defer(layer: Layer): void {
-    if (batchNormParts(layer) !== undefined) this.#layers.push(new DeferredLayer(layer));
-    for (const inner of innerLayers(layer)) this.defer(inner);
+  take(layer: Layer): void {
+    this.#layers.push(...batchNormsIn(layer).map(found => new DeferredLayer(found)));
   }
 
-  /** Begins a forward pass. The repeated pass of a recomputation counts nothing. */
-  begin(counts: boolean): void {
+  begin({ counts }: ForwardPass): void {
     for (const layer of this.#layers) layer.begin(counts);
   }
 
-  /** Moves the running statistics by what the mini-batch has shown. */
-  commit(): void {
-    for (const layer of this.#layers) layer.commit();
+  /** Moves the running statistics by what the mini-batch has shown, to all replicas. */
+  commit(group: ReplicaGroup | undefined): void {
+    for (const layer of this.#layers) layer.commit(group);
   }
 
   /** Forgets a mini-batch that broke off. */
@@ -104,8 +104,9 @@ class DeferredLayer {
     }
   }
 
-  commit(): void {
+  commit(group: ReplicaGroup | undefined): void {
     const { movingMean, movingVariance, momentum } = batchNormParts(this.#layer)!;
+    if (group !== undefined) this.#sumOver(group);
     for (const { rows, mean, square } of this.#sums) {
       tf.tidy(() => {
         const average = tf.div(mean, rows);
@@ -120,6 +121,28 @@ class DeferredLayer {
       });
     }
     this.reset();
+  }
+
+  /** Adds up the sums of all replicas. One without samples does not know how often the layer was called. */
+  #sumOver(group: ReplicaGroup): void {
+    const channels = variableOf(batchNormParts(this.#layer)!.movingMean).size;
+    const [calls] = group.gather(Float32Array.of(this.#sums.length))[0]!;
+    for (let call = 0; call < calls!; call++) {
+      const own = this.#sums[call];
+      const numbers = new Float32Array(1 + 2 * channels);
+      if (own !== undefined) {
+        numbers.set([own.rows, ...own.mean.dataSync(), ...own.square.dataSync()]);
+        tf.dispose([own.mean, own.square]);
+      }
+      const [rows, ...sums] = group
+        .gather(numbers)
+        .reduce((total, part) => total.map((sum, index) => sum + part[index]!));
+      this.#sums[call] = {
+        rows: rows!,
+        mean: tf.keep(tf.tensor(sums.slice(0, channels))),
+        square: tf.keep(tf.tensor(sums.slice(channels))),
+      };
+    }
   }
 
   reset(): void {
