@@ -28,13 +28,16 @@ export interface WorkerInfo {
   readonly backendVersion: string;
 }
 
-/** Raw weights: one buffer a weight, in `StageSpec.layers[].weights` order. */
-export type WeightBuffers = readonly ArrayBuffer[];
+/** A tensor's elements in shared memory: it crosses threads without a copy. */
+export type TensorBytes = Uint8Array<SharedArrayBuffer>;
+
+/** One a weight, in `StageSpec.layers[].weights` order. */
+export type WeightBytes = readonly TensorBytes[];
 
 export interface OptimizerState {
   readonly iterations: number;
-  /** Slot groups (first moments, second moments, …), each with one buffer a trainable weight of the stage. */
-  readonly groups: readonly (readonly ArrayBuffer[])[];
+  /** Slot groups (first moments, second moments, …), each with one entry a trainable weight of the stage. */
+  readonly groups: readonly (readonly TensorBytes[])[];
 }
 
 /** Shape and element type of one model input for profiling, batch axis included. */
@@ -68,9 +71,12 @@ export interface WorkerApi {
     inputs: readonly ProfileInput[],
     repeats: number,
   ): Promise<Reply<readonly NodeProfile[]>>;
-  writeWeights(stage: number, weights: WeightBuffers): Promise<Reply<void>>;
-  readWeights(stage: number): Promise<Reply<WeightBuffers>>;
+  /** The memory becomes the worker's. */
+  writeWeights(stage: number, weights: WeightBytes): Promise<Reply<void>>;
+  /** The memory is written again by the next such call. */
+  readWeights(stage: number): Promise<Reply<WeightBytes>>;
   writeOptimizer(stage: number, state: OptimizerState): Promise<Reply<void>>;
+  /** The memory is written again by the next such call. */
   readOptimizer(stage: number): Promise<Reply<OptimizerState>>;
   /** Forgets the optimizer's slots, where they cannot be written. */
   resetOptimizer(stage: number): Promise<Reply<void>>;

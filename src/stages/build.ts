@@ -3,7 +3,7 @@ import type { Backend } from '../backends/index.js';
 import { StateError } from '../errors.js';
 import { type CompileSpec, optimizerEntries, type StageSpec } from '../protocol/stage-spec.js';
 import { SumsLayout } from '../protocol/sums-layout.js';
-import type { WorkerInit } from '../protocol/worker-api.js';
+import type { OptimizerState, WeightBytes, WorkerInit } from '../protocol/worker-api.js';
 import { type BatchNormControl, DeferredBatchNorm, ReplicatedBatchNorm } from './batch-norm/index.js';
 import type { EngineMode, StageEngine } from './engine.js';
 import { type OutputFunctions, resolveFunctions } from './functions.js';
@@ -11,6 +11,7 @@ import { StageLayers } from './layers.js';
 import { lowerLayer } from './lowering/index.js';
 import { ModelStage } from './model-stage.js';
 import { StageOptimizer } from './optimizer.js';
+import { Outbox } from './outbox.js';
 import { RandomContext, useCounterRandom } from './random/index.js';
 
 interface BuiltStage {
@@ -18,6 +19,8 @@ interface BuiltStage {
   readonly layers: StageLayers;
   readonly optimizer: StageOptimizer;
   readonly batchNorm: BatchNormControl | undefined;
+  readonly weightsOutbox: Outbox;
+  readonly slotsOutbox: Outbox;
 }
 
 /** Of all stages of a trainer. */
@@ -68,7 +71,14 @@ export class BuiltStages {
     try {
       const variables = optimizerEntries(spec).map(({ weight }) => layers.variable(spec.trainable[weight]!));
       const optimizer = new StageOptimizer(compile.optimizer, variables, fused?.optimizer);
-      this.#stages.set(spec.stage, { spec, layers, optimizer, batchNorm });
+      this.#stages.set(spec.stage, {
+        spec,
+        layers,
+        optimizer,
+        batchNorm,
+        weightsOutbox: new Outbox(this.#backend),
+        slotsOutbox: new Outbox(this.#backend),
+      });
     } catch (error) {
       layers.dispose();
       throw error;
@@ -79,6 +89,16 @@ export class BuiltStages {
     const built = this.#stages.get(stage);
     if (built === undefined) throw new StateError(`Stage ${stage} was never built in this worker.`);
     return built;
+  }
+
+  readWeights(stage: number): WeightBytes {
+    const { layers, weightsOutbox } = this.get(stage);
+    return weightsOutbox.put(layers.variables());
+  }
+
+  readOptimizer(stage: number): Promise<OptimizerState> {
+    const { optimizer, slotsOutbox } = this.get(stage);
+    return optimizer.read(slotsOutbox);
   }
 
   engine(stage: number, mode: EngineMode): StageEngine {

@@ -3,8 +3,8 @@ import * as tf from '@tensorflow/tfjs';
 import { ModelError } from '../errors.js';
 import { canonicalWeights } from '../model/weights.js';
 import type { LayerSpec, NodeSpec, StageSpec, WeightRef } from '../protocol/stage-spec.js';
-import type { WeightBuffers } from '../protocol/worker-api.js';
-import { assignBytes, bytesOf } from '../tfjs/bytes.js';
+import type { WeightBytes } from '../protocol/worker-api.js';
+import { tensorOver } from '../tfjs/bytes.js';
 import {
   batchNormParts,
   buildLayer,
@@ -99,19 +99,19 @@ export class StageLayers {
   nonTrainable(): tf.Variable[] {
     const { trainable: owned, copies } = this.#spec;
     const trainable = new Set([...owned, ...copies].map(ref => this.variable(ref)));
-    return this.#allVariables().filter(variable => !trainable.has(variable));
+    return this.variables().filter(variable => !trainable.has(variable));
   }
 
-  #allVariables(): tf.Variable[] {
+  /** All weights in the order in which they travel. */
+  variables(): tf.Variable[] {
     return this.#weights.flat().map(variableOf);
   }
 
-  read(): ArrayBuffer[] {
-    return this.#allVariables().map(bytesOf);
-  }
-
-  write(buffers: WeightBuffers): void {
-    for (const [index, variable] of this.#allVariables().entries()) assignBytes(variable, buffers[index]!);
+  /** Takes the weights' memory over. */
+  write(weights: WeightBytes): void {
+    for (const [index, variable] of this.variables().entries()) {
+      tf.tidy(() => variable.assign(tensorOver(weights[index]!, variable.shape, variable.dtype)));
+    }
   }
 
   resetStates(): void {

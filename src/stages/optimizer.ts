@@ -5,14 +5,15 @@
 import * as tf from '@tensorflow/tfjs';
 import type { InPlaceOptimizer, InPlaceOptimizerFactory } from '../backends/index.js';
 import type { CompileSpec } from '../protocol/stage-spec.js';
-import type { OptimizerState } from '../protocol/worker-api.js';
-import { bytesOf } from '../tfjs/bytes.js';
+import type { OptimizerState, TensorBytes } from '../protocol/worker-api.js';
+import { tensorOver } from '../tfjs/bytes.js';
 import {
   disposeOptimizer,
   fromRegisteredConfig,
   hasReadableSlots,
   setLearningRate,
 } from '../tfjs/internals.js';
+import type { Outbox } from './outbox.js';
 
 interface NamedTensor {
   readonly name: string;
@@ -63,24 +64,27 @@ export class StageOptimizer {
     this.#optimizer.applyGradients(named as Parameters<tf.Optimizer['applyGradients']>[0]);
   }
 
-  /** Slots as raw bytes: groups of one buffer a variable. An optimizer that has not stepped has none. */
-  async read(): Promise<OptimizerState> {
+  /** Slots as raw bytes: groups of one entry a variable. An optimizer that has not stepped has none. */
+  async read(outbox: Outbox): Promise<OptimizerState> {
+    const perGroup = this.#variables.length;
+    const grouped = (slots: readonly tf.Tensor[]): TensorBytes[][] => {
+      const bytes = outbox.put(slots);
+      const groupCount = perGroup === 0 ? 0 : Math.floor(slots.length / perGroup);
+      return Array.from({ length: groupCount }, (_, group) =>
+        bytes.slice(group * perGroup, (group + 1) * perGroup),
+      );
+    };
     if (this.#inPlace !== undefined) {
-      const groups = this.#inPlace.readSlots();
-      const state = { iterations: this.#inPlace.iterations, groups: groups.map(group => group.map(bytesOf)) };
-      tf.dispose(groups);
-      return state;
+      const slots = this.#inPlace.readSlots().flat();
+      const groups = grouped(slots);
+      tf.dispose(slots);
+      return { iterations: this.#inPlace.iterations, groups };
     }
     const [iterations, ...slots] = await this.#weights();
     if (iterations === undefined) return { iterations: this.#optimizer.iterations, groups: [] };
     const count = (await iterations.tensor.data())[0]!;
     iterations.tensor.dispose();
-    const perGroup = this.#variables.length;
-    const groups: ArrayBuffer[][] = [];
-    for (let start = 0; perGroup > 0 && start + perGroup <= slots.length; start += perGroup) {
-      groups.push(slots.slice(start, start + perGroup).map(({ tensor }) => bytesOf(tensor)));
-    }
-    return { iterations: count, groups };
+    return { iterations: count, groups: grouped(slots.map(({ tensor }) => tensor)) };
   }
 
   async write({ iterations, groups }: OptimizerState): Promise<void> {
@@ -88,16 +92,16 @@ export class StageOptimizer {
       const inPlace = this.#inPlace;
       tf.tidy(() => {
         const tensors = groups.map(group =>
-          group.map((buffer, index) => tf.tensor(new Float32Array(buffer), this.#variables[index]!.shape)),
+          group.map((bytes, index) => tensorOver(bytes, this.#variables[index]!.shape, 'float32')),
         );
         inPlace.writeSlots(iterations, tensors);
       });
       return;
     }
     const slots = groups.flatMap((group, groupIndex) =>
-      group.map((buffer, index) => {
+      group.map((bytes, index) => {
         const { name, shape } = this.#variables[index]!;
-        return { name: `${name}/slot${groupIndex}`, tensor: tf.tensor(new Float32Array(buffer), shape) };
+        return { name: `${name}/slot${groupIndex}`, tensor: tensorOver(bytes, shape, 'float32') };
       }),
     );
     // tfjs forgets the slots that it replaces.

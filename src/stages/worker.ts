@@ -129,9 +129,9 @@ export default function serve({ port }: { port: MessagePort }): Promise<void> {
       profile: (spec, optimizer, inputs, repeats) =>
         reply(self => profileNodes(self.backend, spec, optimizer, inputs, repeats)),
       writeWeights: (stage, weights) => reply(self => self.stages.get(stage).layers.write(weights)),
-      readWeights: stage => reply(self => self.stages.get(stage).layers.read()),
+      readWeights: stage => reply(self => self.stages.readWeights(stage)),
       writeOptimizer: (stage, state) => reply(self => self.stages.get(stage).optimizer.write(state)),
-      readOptimizer: stage => reply(self => self.stages.get(stage).optimizer.read()),
+      readOptimizer: stage => reply(self => self.stages.readOptimizer(stage)),
       resetOptimizer: stage => reply(self => self.stages.get(stage).optimizer.reset()),
       openSession: spec => reply(self => self.openSession(spec)),
       run: session => reply(self => self.run(session)),

@@ -10,7 +10,7 @@ import { canonicalWeights, optimizedWeights } from '../../model/index.js';
 import { modelStageOf } from '../../protocol/replica.js';
 import { optimizerEntries, type StageSpec } from '../../protocol/stage-spec.js';
 import type { OptimizerState } from '../../protocol/worker-api.js';
-import { assignBytes, bytesOf } from '../../tfjs/bytes.js';
+import { sharedBytesOf, tensorFrom } from '../../tfjs/bytes.js';
 import { compiled, hasReadableSlots, setIterations, variableOf } from '../../tfjs/internals.js';
 import type { WorkerCalls } from './worker-pool.js';
 
@@ -80,7 +80,7 @@ export class WeightSync {
     const ids = dataIds(this.#cut.graph);
     await Promise.all(
       this.#specs.map(({ stage }) =>
-        this.#workerOf(stage).writeWeights(stage, stageVariables(this.#cut, stage).map(bytesOf)),
+        this.#workerOf(stage).writeWeights(stage, sharedBytesOf(stageVariables(this.#cut, stage))),
       ),
     );
     this.#synced = ids;
@@ -93,7 +93,8 @@ export class WeightSync {
     const buffers = await Promise.all(specs.map(({ stage }) => this.#workerOf(stage).readWeights(stage)));
     for (const [place, { stage }] of specs.entries()) {
       for (const [index, variable] of stageVariables(this.#cut, stage).entries()) {
-        assignBytes(variable, buffers[place]![index]!);
+        const bytes = buffers[place]![index]!;
+        tf.tidy(() => variable.assign(tensorFrom(bytes, variable.shape, variable.dtype)));
       }
     }
     this.#synced = dataIds(this.#cut.graph);
@@ -121,7 +122,7 @@ export class WeightSync {
       for (const [stage, { groups }] of states.entries()) {
         for (const [index, { position }] of optimizerEntries(this.#specs[stage]!).entries()) {
           const { name, shape } = variableOf(weights[position]!);
-          const tensor = tf.tensor(new Float32Array(groups[group]![index]!), shape);
+          const tensor = tensorFrom(groups[group]![index]!, shape, 'float32');
           byPosition[position] = { name: `${name}/slot${group}`, tensor };
         }
       }
@@ -148,7 +149,9 @@ export class WeightSync {
     return this.#specs.map(spec => ({
       iterations: optimizer.iterations,
       groups: Array.from({ length: groupCount }, (_, group) =>
-        optimizerEntries(spec).map(({ position }) => bytesOf(slots[group * perGroup + position]!.tensor)),
+        sharedBytesOf(
+          optimizerEntries(spec).map(({ position }) => slots[group * perGroup + position]!.tensor),
+        ),
       ),
     }));
   }

@@ -71,7 +71,13 @@ class ResourceOptimizer implements InPlaceOptimizer {
     const { isReadable, slots } = this.#rule;
     if (!isReadable || this.#slots.length === 0) return [];
     return slots.map(({ scale, offset }, group) =>
-      this.#slots.map(resources => tf.tidy(() => tf.div(tf.sub(resources[group]!.read(), offset), scale))),
+      this.#slots.map(resources => {
+        const slot = resources[group]!.read();
+        if (offset === 0 && scale === 1) return slot;
+        const saved = tf.tidy(() => tf.div(tf.sub(slot, offset), scale));
+        slot.dispose();
+        return saved;
+      }),
     );
   }
 
@@ -83,9 +89,11 @@ class ResourceOptimizer implements InPlaceOptimizer {
     if (groups.length < slots.length) return;
     this.#slots = this.#variables.map((_, index) =>
       slots.map(({ scale, offset }, group) => {
-        const saved = tf.tidy(() => tf.add(tf.mul(groups[group]![index]!, scale), offset));
-        const slot = new Resource(saved);
-        saved.dispose();
+        const saved = groups[group]![index]!;
+        if (offset === 0 && scale === 1) return new Resource(saved);
+        const stored = tf.tidy(() => tf.add(tf.mul(saved, scale), offset));
+        const slot = new Resource(stored);
+        stored.dispose();
         return slot;
       }),
     );
