@@ -1,12 +1,13 @@
 /** The public face of a trainer: a `tf.LayersModel`'s methods over a pipeline of worker threads. */
 import * as tf from '@tensorflow/tfjs';
 import { Observable, Subject } from 'rxjs';
-import { withBackend } from './backends/index.js';
+import { type BackendChoice, withBackend } from './backends/index.js';
 import { CallGate } from './call-gate.js';
+import { describePlan } from './describe-plan.js';
 import { StageError, StateError } from './errors.js';
 import { assertCompiled, functionLocator, readGraph } from './model/index.js';
 import { type PipelineOptions, parseOptions } from './options.js';
-import { describePlan, type Plan } from './plan.js';
+import type { Plan } from './plan.js';
 import { showProgress } from './report/progress.js';
 import { checkDataset, type UserDataset } from './scheduler/driver/data/dataset.js';
 import type { UserTensors } from './scheduler/driver/data/tensors.js';
@@ -71,7 +72,7 @@ export async function pipeline(model: tf.LayersModel, options?: PipelineOptions)
   return PipelinedModel.over({
     model,
     runtime,
-    plan: describePlan(runtime.plan, backend, runtime.pool.infos[0]!.backendVersion),
+    backend,
     seed,
     warnings,
   });
@@ -80,7 +81,7 @@ export async function pipeline(model: tf.LayersModel, options?: PipelineOptions)
 interface TrainerParts {
   readonly model: tf.LayersModel;
   readonly runtime: Runtime;
-  readonly plan: Plan;
+  readonly backend: BackendChoice;
   readonly seed: number;
   readonly warnings: readonly { readonly code: string; readonly message: string }[];
 }
@@ -89,8 +90,7 @@ interface TrainerParts {
 export class PipelinedModel implements AsyncDisposable {
   /** The wrapped model. It has the trained weights after `fit`, and whenever a callback is called. */
   readonly model: tf.LayersModel;
-  /** What runs where. */
-  readonly plan: Plan;
+  readonly #backend: BackendChoice;
   readonly #runtime: Runtime;
   readonly #seed: number;
   readonly #events$ = new Subject<TrainerEvent>();
@@ -100,9 +100,9 @@ export class PipelinedModel implements AsyncDisposable {
   readonly #fits = { count: 0 };
   readonly #gate: CallGate;
 
-  private constructor({ model, runtime, plan, seed, warnings }: TrainerParts) {
+  private constructor({ model, runtime, backend, seed, warnings }: TrainerParts) {
     this.model = model;
-    this.plan = plan;
+    this.#backend = backend;
     this.#runtime = runtime;
     this.#seed = seed;
     this.#warnings = warnings;
@@ -115,6 +115,18 @@ export class PipelinedModel implements AsyncDisposable {
   /** @internal Use `pipeline()`. */
   static over(parts: TrainerParts): PipelinedModel {
     return new PipelinedModel(parts);
+  }
+
+  /** What runs where. Where the choice is left to Millrace, `fit` may find a better plan: read it again afterwards. */
+  get plan(): Plan {
+    const { plan, tuner, pool } = this.#runtime;
+    return describePlan({
+      plan,
+      backend: this.#backend,
+      backendVersion: pool.infos[0]!.backendVersion,
+      tried: tuner?.tried ?? [],
+      isSettled: tuner?.isDecided ?? true,
+    });
   }
 
   /** Typed events in the order in which they happen; a subscriber first gets the warnings that planning gave. */

@@ -1,7 +1,6 @@
 /** `trainer.plan`: what runs where, as plain data for printing and for tools. */
 import type { BackendChoice } from './backends/index.js';
 import type { Schedule } from './protocol/schedule.js';
-import type { ModelPlan } from './scheduler/driver/plan-model.js';
 
 /** What one stage holds, and what it was measured to cost. */
 export interface StagePlan {
@@ -21,6 +20,21 @@ export interface StagePlan {
   readonly share: number | undefined;
 }
 
+/** A way to use the workers that was tried in training, or simulated with measured times of the layers. */
+export interface CandidatePlan {
+  readonly replicas: number;
+  /** Of each replica. */
+  readonly stages: number;
+  readonly workers: number;
+  readonly microBatches: number;
+  readonly schedule: string;
+  /** Simulated time of a step in milliseconds; `undefined` where the layers were not measured. */
+  readonly predictedMs: number | undefined;
+  /** Measured time of a step in milliseconds; `undefined` where the plan was not tried. */
+  readonly measuredMs: number | undefined;
+  readonly isChosen: boolean;
+}
+
 /** What runs where. */
 export interface Plan {
   readonly backend: BackendChoice['name'];
@@ -36,45 +50,10 @@ export interface Plan {
   readonly schedule: Schedule;
   readonly recompute: 'never' | 'except-last' | 'always';
   readonly stages: readonly StagePlan[];
-}
-
-export function describePlan(plan: ModelPlan, backend: BackendChoice, backendVersion: string): Plan {
-  const { cut, stageMs, schedule } = plan;
-  const totalMs = stageMs?.reduce((sum, ms) => sum + ms, 0);
-  return {
-    backend: backend.name,
-    backendReason: backend.reason,
-    backendVersion,
-    workers: new Set(plan.workerOfStage).size,
-    replicas: plan.replicas,
-    microBatches: plan.microBatchCount,
-    schedule,
-    recompute: plan.recompute,
-    stages: cut.stages.map(({ index, layers }): StagePlan => {
-      const described = layers.map(layer => cut.graph.layers[layer]!);
-      const ms = stageMs?.[index];
-      return {
-        stage: index,
-        worker: plan.workerOfStage[index]!,
-        layers: described.map(({ name }) => name),
-        parameters: described.reduce((sum, { parameterCount }) => sum + parameterCount, 0),
-        weightBytes: described.reduce((sum, { weightBytes }) => sum + weightBytes, 0),
-        incomingBytesPerSample: bytesPerSample(plan, index),
-        predictedMs: ms,
-        share: cut.stages.length === 1 ? 1 : ms === undefined ? undefined : ms / totalMs!,
-      };
-    }),
-  };
-}
-
-/** What the stage itself receives: a value that skips it goes straight to the stages that read it. */
-function bytesPerSample({ cut }: ModelPlan, stage: number): number {
-  const received = cut.edges.filter(({ to }) => to === stage).flatMap(({ values }) => values);
-  return received.reduce((sum, id) => {
-    const { shape } = cut.graph.values[id]!;
-    return (
-      sum +
-      shape.slice(1).reduce<number>((size, axis) => size * (axis ?? 1), 1) * Float32Array.BYTES_PER_ELEMENT
-    );
-  }, 0);
+  /** What was looked at before this plan was chosen, the fastest first; empty where the user has asked for it. */
+  readonly candidates: readonly CandidatePlan[];
+  /** Whether the choice is settled. Until then `fit` goes on trying others, as far as that pays. */
+  readonly isSettled: boolean;
+  /** The choice as a table for people. */
+  explain(): string;
 }

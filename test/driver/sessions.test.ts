@@ -53,6 +53,8 @@ it('a session that one worker cannot open is closed in the others', async () => 
   const plan = {
     cut: cutModel(graph, [graph.nodes.length - 1]),
     schedule,
+    replicas: 1,
+    synchronisesBatchNorm: false,
     recompute: 'never',
     sumCount: 2,
     stallTimeoutMs: 20_000,

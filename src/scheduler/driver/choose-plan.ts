@@ -20,6 +20,12 @@ import { STEPS_IN_FLIGHT } from './session.js';
 /** Moving a byte over a cut: one copy in (0.08 ms a MiB on TensorFlow) and what a message costs before, 0.11 to 0.2 ms. */
 const TRANSPORT = { msPerMessage: 0.15, msPerByte: 0.08 / 2 ** 20 };
 
+/**
+ * What a byte of a stage's weights costs replicas once a mini-batch: its gradient is written to a slot and added, its new value
+ * written and taken, four times the price of a copy, and of R replicas each has 1 − 1/R of that.
+ */
+const EXCHANGE_MS_PER_BYTE = (4 * 0.08) / 2 ** 20;
+
 /** Mini-batches that are simulated: the period is that of the second half, when the pipeline has filled. */
 const SIMULATED_COUNT = 8;
 /** What a plan with more micro-batches must save, since measurements differ by that much from run to run. */
@@ -40,6 +46,8 @@ export interface PlanQuestion {
   /** Cuts that the user has asked for. */
   readonly statedCuts: Cuts | undefined;
   readonly stageCount: number;
+  readonly replicas: number;
+  /** Samples of a mini-batch that come to one replica. */
   readonly batchSize: number;
   /** In ascending order. */
   readonly microBatchCounts: readonly number[];
@@ -86,7 +94,7 @@ function judge(question: PlanQuestion, microBatchCount: number): PlanChoice {
   // it leaves out the fixed price of the further calls.
   const weightMs = (stage: number, count: number): number =>
     stageCosts(costs.at(rows * count), cuts)[stage]!.backwardWeightMs;
-  const cost = actionCost(stages, weightMs, messageMs);
+  const cost = actionCost(withExchange(question, stages, cuts), weightMs, messageMs);
   return {
     cuts,
     microBatchCount,
@@ -116,6 +124,25 @@ function stageCosts(units: readonly UnitCost[], cuts: Cuts): UnitCost[] {
       stepMs: sum.stepMs + unit.stepMs,
     })),
   );
+}
+
+/** Each replica steps a share of the weights, and sends and takes the others. */
+function withExchange(
+  { graph, replicas }: PlanQuestion,
+  stages: readonly UnitCost[],
+  cuts: Cuts,
+): readonly UnitCost[] {
+  if (replicas === 1) return stages;
+  const bounds = [0, ...cuts, graph.nodes.length];
+  return stages.map((stage, index) => {
+    const layers = new Set(
+      graph.nodes.slice(bounds[index], bounds[index + 1]).map(node => graph.layers[node.layer]!),
+    );
+    const bytes = [...layers].reduce((sum, { weightBytes }) => sum + weightBytes, 0);
+    const exchangeMs =
+      (1 - 1 / replicas) * bytes * EXCHANGE_MS_PER_BYTE + 2 * (replicas - 1) * TRANSPORT.msPerMessage;
+    return { ...stage, stepMs: stage.stepMs / replicas + exchangeMs };
+  });
 }
 
 function actionCost(

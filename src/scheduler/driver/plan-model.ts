@@ -5,17 +5,9 @@
  */
 
 import { ConfigurationError } from '../../errors.js';
-import {
-  type CutModel,
-  closedCuts,
-  cutModel,
-  cutPoints,
-  type ModelGraph,
-  type SampleCoupling,
-} from '../../model/index.js';
+import { closedCuts, cutModel, cutPoints, type ModelGraph } from '../../model/index.js';
 import type { ResolvedOptions } from '../../options.js';
 import type { Schedule } from '../../protocol/schedule.js';
-import type { CompileSpec } from '../../protocol/stage-spec.js';
 import {
   generateSchedule,
   PartitionError,
@@ -25,38 +17,17 @@ import {
   partitionByParameters,
   partitionUniformly,
   place,
-  type RecomputeMode,
   replicateSchedule,
   ScheduleError,
   validateSchedule,
 } from '../plan/index.js';
+import { firstPlan, isOpen } from './auto/open.js';
 import { choosePlan, type PlanChoice } from './choose-plan.js';
 import { measureCosts } from './measure.js';
-import { allowedMicroBatches, type Warning } from './micro-batches.js';
+import { allowedMicroBatches } from './micro-batches.js';
+import type { ModelPlan, PlanRequest } from './model-plan.js';
 import { checkReplicas } from './replicas.js';
 import type { WorkerPool } from './worker-pool.js';
-
-export interface ModelPlan {
-  readonly cut: CutModel;
-  /** Worker of every stage of all replicas. */
-  readonly workerOfStage: readonly number[];
-  readonly replicas: number;
-  /** Of a mini-batch, in each replica. */
-  readonly microBatchCount: number;
-  /** Of one replica. */
-  readonly schedule: Schedule;
-  readonly recompute: RecomputeMode;
-  /** Measured time of every stage for one micro-batch; `undefined` where nothing was measured. */
-  readonly stageMs: readonly number[] | undefined;
-  /** See `SampleCoupling`. */
-  readonly scalarLosses: readonly number[];
-  readonly warnings: readonly Warning[];
-}
-
-/** How many pieces a mini-batch is cut into, in all replicas together. */
-export function partsOf({ replicas, microBatchCount }: ModelPlan): number {
-  return replicas * microBatchCount;
-}
 
 /** What is known of a plan before any worker starts. */
 export interface PlanCounts {
@@ -73,6 +44,9 @@ export function countStages(graph: ModelGraph, options: ResolvedOptions, cores: 
   const { schedule } = options;
   if (typeof schedule === 'object') asOptionError('schedule', () => validateSchedule(schedule as Schedule));
   const most = cutPoints(graph).length + 1;
+  // One worker a core: the tuner finds out what to do with them.
+  if (isOpen(options))
+    return { stageCount: 1, replicas: 1, workerCount: options.workers === 'auto' ? cores : options.workers };
   const replicas = options.replicas === 'auto' ? 1 : options.replicas;
   const workers = workersOfReplica(options, replicas);
   const coresOfReplica = Math.max(1, Math.floor(cores / replicas));
@@ -149,17 +123,9 @@ export function checkPlan(request: Omit<PlanRequest, 'optimizer'>): void {
   allowedMicroBatches(graph, options, stageCount, coupling);
 }
 
-export interface PlanRequest {
-  readonly graph: ModelGraph;
-  readonly options: ResolvedOptions;
-  readonly stageCount: number;
-  readonly replicas: number;
-  readonly optimizer: CompileSpec['optimizer'];
-  readonly coupling: SampleCoupling;
-}
-
 export async function planModel(request: PlanRequest, pool: WorkerPool): Promise<ModelPlan> {
   const { graph, options, stageCount, replicas, coupling } = request;
+  if (isOpen(options)) return firstPlan(request, pool.workerCount);
   const { microBatchCounts, warnings } = allowedMicroBatches(graph, options, stageCount, coupling);
   const scheduleOf = (microBatchCount: number): Schedule =>
     typeof options.schedule === 'object'
@@ -187,7 +153,7 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
 
 /** Measures only where something is left to decide. */
 async function choose(
-  { graph, options, stageCount, optimizer }: PlanRequest,
+  { graph, options, stageCount, replicas, optimizer }: PlanRequest,
   microBatchCounts: readonly number[],
   scheduleOf: (microBatchCount: number) => Schedule,
   pool: WorkerPool,
@@ -205,7 +171,8 @@ async function choose(
       problem,
       statedCuts: stated,
       stageCount,
-      batchSize,
+      replicas,
+      batchSize: Math.ceil(batchSize / replicas),
       microBatchCounts,
       costs,
       scheduleOf,
@@ -225,7 +192,7 @@ function statedCuts(
   return stageCount === 1 ? [] : undefined;
 }
 
-function partitionProblem(graph: ModelGraph): PartitionProblem {
+export function partitionProblem(graph: ModelGraph): PartitionProblem {
   const units: PartitionUnit[] = graph.nodes.map(node => {
     const { name, parameterCount, nodes } = graph.layers[node.layer]!;
     return { name, layerNames: [name], parameters: nodes[0] === node.index ? parameterCount : 0 };

@@ -2,10 +2,10 @@
  * Runs mini-batches of any sizes, as an Observable of step reports in their order. A session has room for mini-batches up to
  * some size; when one comes that does not fit, what is under way finishes and the run goes on in a larger session.
  */
-import { concat, defer, EMPTY, mergeAll, type Observable } from 'rxjs';
+import { concat, defer, EMPTY, mergeAll, type Observable, tap } from 'rxjs';
 import type { RunMode } from '../../protocol/session.js';
 import { evenWeights, geometryOf, type MiniBatch } from './mini-batch.js';
-import { partsOf } from './plan-model.js';
+import { partsOf } from './model-plan.js';
 import { type RunOptions, runSession, type StepReport } from './run.js';
 import type { Runtime } from './runtime.js';
 import type { DriverSession } from './session.js';
@@ -13,24 +13,30 @@ import type { DriverSession } from './session.js';
 export interface BatchRunOptions extends Pick<RunOptions, 'source' | 'recordActions' | 'describeStep'> {
   readonly runtime: Runtime;
   readonly mode: RunMode;
+  /** Mini-batches that are to follow, as far as that is known: lets the runtime's tuner try other plans meanwhile. */
+  readonly remainingSteps?: () => number | undefined;
 }
 
 export function runBatches(options: BatchRunOptions): Observable<StepReport> {
-  const { runtime, mode } = options;
-  const { cut, scalarLosses } = runtime.plan;
-  const parts = partsOf(runtime.plan);
-  const evened = parts > 1 ? scalarLosses : [];
-  const batches = new Lookahead(options.source, batch => evenWeights(batch, evened));
-  const geometry = (batch: MiniBatch) => geometryOf(mode, batch, batch.rows.length, parts);
+  const { runtime, mode, remainingSteps } = options;
+  const { scalarLosses } = runtime.plan;
+  const batches = new Lookahead(options.source, batch => evenWeights(batch, scalarLosses));
+  const tuner = remainingSteps === undefined ? undefined : runtime.tuner;
+  tuner?.begin();
   let outgrown: DriverSession | undefined;
 
   const rest$: Observable<StepReport> = defer(async () => {
     const first = await batches.peek();
     if (first === undefined) return EMPTY;
+    const trial = await tuner?.next(first.rows.length, remainingSteps?.());
+    const parts = partsOf(runtime.plan);
+    const geometry = (batch: MiniBatch) => geometryOf(mode, batch, batch.rows.length, parts);
     const session = await runtime.session(geometry(first), outgrown);
     outgrown = session;
-    const source = batches.while(batch => session.holds(geometry(batch)));
-    return concat(runSession({ ...options, session, cut, source }), rest$);
+    const source = batches.while(batch => session.holds(geometry(batch)) && trial?.isComplete !== true);
+    const run$ = runSession({ ...options, session, cut: runtime.plan.cut, source });
+    const timed$ = trial === undefined ? run$ : run$.pipe(tap(({ rows }) => tuner!.observe(trial, rows)));
+    return concat(timed$, rest$);
   }).pipe(mergeAll());
   return rest$;
 }

@@ -105,7 +105,7 @@ class Run {
     const { board, pool } = session;
     pool.control.clear();
     board.reopen();
-    const busy = new Set(Array.from({ length: pool.workerCount }, (_, index) => index));
+    const busy = new Set(Array.from({ length: session.workerCount }, (_, index) => index));
     const workers = [...busy].map(index =>
       pool
         .worker(index)

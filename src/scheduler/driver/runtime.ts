@@ -21,8 +21,14 @@ import type { Schedule } from '../../protocol/schedule.js';
 import type { BackendName, CompileSpec, StageSpec } from '../../protocol/stage-spec.js';
 import { compiled, variableOf } from '../../tfjs/internals.js';
 import { forwardOnly } from '../plan/index.js';
+import { isOpen, replicaPlan } from './auto/open.js';
+import { predictPlans } from './auto/stage-plans.js';
+import { Tuner } from './auto/tuner.js';
 import { sumsLayoutOf } from './logs.js';
-import { checkPlan, countStages, type ModelPlan, partsOf, planModel } from './plan-model.js';
+import { measureCosts } from './measure.js';
+import { type ModelPlan, type PlanRequest, partsOf } from './model-plan.js';
+import { checkPlan, countStages, planModel } from './plan-model.js';
+import { obstacleToReplicas } from './replicas.js';
 import { DriverSession, type SessionGeometry } from './session.js';
 import { StateWatch } from './state-watch.js';
 import { WeightSync } from './weights.js';
@@ -58,6 +64,10 @@ export class Runtime {
   /** Inputs and outputs that the graph was read from. */
   readonly #ends: readonly tf.SymbolicTensor[];
   #states: StateWatch | undefined;
+  /** Looks for a better plan while the model is trained; `undefined` where the user has asked for one. */
+  #tuner: Tuner | undefined;
+  /** Time that building the stages took the last time. */
+  #adoptionMs = 0;
   /** The first one was used longest ago. */
   readonly #sessions = new Set<DriverSession>();
 
@@ -83,8 +93,12 @@ export class Runtime {
     checkPlan(request);
     const pool = await startPool(parts, workerCount);
     try {
-      const runtime = new Runtime(parts, await planModel({ ...request, optimizer }, pool), pool);
+      const planned = { ...request, optimizer };
+      const runtime = new Runtime(parts, await planModel(planned, pool), pool);
+      const buildStart = performance.now();
       await runtime.#build();
+      runtime.#adoptionMs = performance.now() - buildStart;
+      if (isOpen(options)) runtime.#tuner = tunerOf(runtime, planned);
       runtime.#states = new StateWatch(graph.layers.map(({ layer }) => layer));
       return runtime;
     } catch (error) {
@@ -95,6 +109,14 @@ export class Runtime {
 
   get plan(): ModelPlan {
     return this.#plan;
+  }
+
+  get tuner(): Tuner | undefined {
+    return this.#tuner;
+  }
+
+  get adoptionMs(): number {
+    return this.#adoptionMs;
   }
 
   get pool(): WorkerPool {
@@ -160,6 +182,20 @@ export class Runtime {
   #newSync(): WeightSync {
     const { workerOfStage, cut } = this.plan;
     return new WeightSync(cut, this.#specs, stage => this.#pool.worker(workerOfStage[stage]!));
+  }
+
+  /** Goes on with the same weights and optimizer under another plan. Only while nothing runs. */
+  async adopt(plan: ModelPlan): Promise<void> {
+    const start = performance.now();
+    await this.pullWeights();
+    await this.pullOptimizer();
+    // What can be trained may have changed since the plan was made.
+    const { scalarLosses } = this.#plan;
+    this.#plan = { ...plan, scalarLosses, cut: cutModel(this.#parts.graph, plan.cut.cuts) };
+    this.#specs = describeStages(this.#plan.cut, plan.replicas);
+    this.#sync = this.#newSync();
+    await this.#build();
+    this.#adoptionMs = performance.now() - start;
   }
 
   async #build(): Promise<void> {
@@ -291,6 +327,20 @@ function compileSpecOf({ graph: { model }, functions, options }: RuntimeParts): 
 /** Whether each mini-batch is to be normalised as a whole wherever that can be. */
 function isExact({ batchNorm }: ResolvedOptions): boolean {
   return batchNorm === 'auto' || batchNorm === 'exact';
+}
+
+function tunerOf(runtime: Runtime, request: PlanRequest): Tuner | undefined {
+  const { graph, options, coupling, optimizer } = request;
+  // Nothing but one worker is possible.
+  if (obstacleToReplicas(graph, coupling) !== undefined) return undefined;
+  return new Tuner({
+    trainer: runtime,
+    replicaPlan: replicas => replicaPlan(request, replicas),
+    stagePlans: async () => {
+      const costs = await measureCosts(graph, options.batchSize, optimizer, runtime.pool);
+      return predictPlans(request, costs, runtime.pool.workerCount);
+    },
+  });
 }
 
 function startPool(

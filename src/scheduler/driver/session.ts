@@ -91,6 +91,8 @@ export class DriverSession {
   readonly feeds: ReadonlyMap<number, SendLink>;
   readonly outputs: ReadonlyMap<number, ReceiveLink>;
   readonly pool: WorkerPool;
+  /** Workers that take part: the first ones of the pool. */
+  readonly workerCount: number;
   readonly stallTimeoutMs: number;
   /** Whether mini-batches of this mode and size fit into the slots. */
   readonly holds: (geometry: SessionGeometry) => boolean;
@@ -107,6 +109,7 @@ export class DriverSession {
     this.feeds = parts.feeds;
     this.outputs = parts.outputs;
     this.pool = parts.pool;
+    this.workerCount = parts.workerCount;
     this.stallTimeoutMs = parts.stallTimeoutMs;
     this.holds = parts.holds;
   }
@@ -139,8 +142,9 @@ export class DriverSession {
     const channels = sized.map(channel =>
       layOutChannel(arena, channel, channel.slotCount, channel.slotBytes),
     );
+    const workerCount = schedule.orders.length;
     const board = StepBoard.create({
-      workerCount: pool.workerCount,
+      workerCount,
       stageCount: schedule.stageCount,
       microBatchCount: schedule.microBatchCount * replicas,
       stepsInFlight: STEPS_IN_FLIGHT,
@@ -149,30 +153,32 @@ export class DriverSession {
     });
     const id = nextSessionId++;
     try {
-      await pool.all((worker, index) =>
-        worker.openSession({
-          id,
-          mode,
-          stages: stagesOf(schedule, index),
-          collectives: new Map(
-            stagesOf(schedule, index).flatMap(stage => {
-              const layout = collectives[modelStageOf(stage, cut.stages.length)];
-              return layout === undefined ? [] : [[stage, layout]];
-            }),
-          ),
-          synchronisesBatchNorm: plan.synchronisesBatchNorm,
-          part: { replica: Math.floor(index / plan.schedule.orders.length), replicas },
-          program: programs[index]!,
-          arena: arena.memory,
-          channels: channels.filter(channel => touches(channel, schedule, index)),
-          board: board.buffer,
-          boardLayout: board.layout,
-          stallTimeoutMs: plan.stallTimeoutMs,
-          spinCount: spinCountFor(pool.workerCount, availableParallelism()),
-          poison: plan.poison,
-          ...(clipNorm === undefined ? {} : { clipNorm }),
-          ...(plan.durations === undefined ? {} : { durations: plan.durations }),
-        }),
+      await pool.all(
+        (worker, index) =>
+          worker.openSession({
+            id,
+            mode,
+            stages: stagesOf(schedule, index),
+            collectives: new Map(
+              stagesOf(schedule, index).flatMap(stage => {
+                const layout = collectives[modelStageOf(stage, cut.stages.length)];
+                return layout === undefined ? [] : [[stage, layout]];
+              }),
+            ),
+            synchronisesBatchNorm: plan.synchronisesBatchNorm,
+            part: { replica: Math.floor(index / plan.schedule.orders.length), replicas },
+            program: programs[index]!,
+            arena: arena.memory,
+            channels: channels.filter(channel => touches(channel, schedule, index)),
+            board: board.buffer,
+            boardLayout: board.layout,
+            stallTimeoutMs: plan.stallTimeoutMs,
+            spinCount: spinCountFor(workerCount, availableParallelism()),
+            poison: plan.poison,
+            ...(clipNorm === undefined ? {} : { clipNorm }),
+            ...(plan.durations === undefined ? {} : { durations: plan.durations }),
+          }),
+        workerCount,
       );
     } catch (error) {
       // Those that did open it would keep its memory.
@@ -188,6 +194,7 @@ export class DriverSession {
       arenaBytes,
       schedule,
       pool,
+      workerCount,
       stallTimeoutMs: plan.stallTimeoutMs,
       holds: capacityCheck(geometry, sized, sizes),
       feeds: new Map(

@@ -100,9 +100,17 @@ export class WorkerPool {
     return this.#workers[index]!.calls;
   }
 
-  /** Calls the same method everywhere; rejects with the first failure after all have settled. */
-  async all<T>(call: (worker: WorkerCalls, index: number) => Promise<T>): Promise<T[]> {
-    const settled = await Promise.allSettled(this.#workers.map(({ calls }, index) => call(calls, index)));
+  /**
+   * Calls the same method everywhere; rejects with the first failure after all have settled.
+   *
+   * @param count of workers, the first ones; by default all
+   */
+  async all<T>(
+    call: (worker: WorkerCalls, index: number) => Promise<T>,
+    count = this.workerCount,
+  ): Promise<T[]> {
+    const called = this.#workers.slice(0, count);
+    const settled = await Promise.allSettled(called.map(({ calls }, index) => call(calls, index)));
     const failed = settled.find(result => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
     return settled.map(result => (result as PromiseFulfilledResult<T>).value);

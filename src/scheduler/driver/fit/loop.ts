@@ -148,6 +148,7 @@ export class FitLoop {
       mode: 'train',
       source: this.#miniBatches(epoch, reports, means),
       recordActions: () => this.#context.isObserved(),
+      remainingSteps: () => this.#remainingSteps(epoch),
       describeStep: () => ({ number: steps.count++, learningRate: learningRateOf(this.#optimizer) }),
     });
     await lastValueFrom(
@@ -159,6 +160,12 @@ export class FitLoop {
       { defaultValue: undefined },
     );
     return reports;
+  }
+
+  #remainingSteps(epoch: number): number | undefined {
+    const { source, epochs } = this.#task;
+    const { stepsPerEpoch } = source;
+    return stepsPerEpoch === undefined ? undefined : stepsPerEpoch * (epochs - epoch) - this.#handled;
   }
 
   /** Yields the epoch's mini-batches; between them it calls the callbacks for the reports that have come back. */

@@ -1,0 +1,66 @@
+/** All plans that use the workers of a machine, simulated with measured times of the layers. */
+import { cutModel, cutPoints } from '../../../model/index.js';
+import { generateSchedule, place, replicateSchedule } from '../../plan/index.js';
+import { choosePlan } from '../choose-plan.js';
+import type { MeasuredCosts } from '../measure.js';
+import { allowedMicroBatches } from '../micro-batches.js';
+import type { ModelPlan, PlanRequest } from '../model-plan.js';
+import { partitionProblem } from '../plan-model.js';
+import { obstacleToReplicas } from '../replicas.js';
+import type { PredictedPlan } from './tuner.js';
+
+/** Of every number of replicas and stages that uses the workers, the best number of micro-batches; the fastest plan first. */
+export function predictPlans(
+  request: PlanRequest,
+  costs: MeasuredCosts,
+  workerCount: number,
+): readonly PredictedPlan[] {
+  const { graph, options, coupling } = request;
+  const most = cutPoints(graph).length + 1;
+  const mayShare = obstacleToReplicas(graph, coupling) === undefined;
+  const replicaCounts = Array.from({ length: mayShare ? workerCount : 1 }, (_, index) => index + 1);
+  const shapes = new Map<string, { readonly replicas: number; readonly stageCount: number }>();
+  for (const replicas of replicaCounts.filter(count => count <= options.batchSize)) {
+    for (const stageCount of new Set([1, Math.min(most, Math.floor(workerCount / replicas))])) {
+      shapes.set(`${replicas} ${stageCount}`, { replicas, stageCount });
+    }
+  }
+  return [...shapes.values()]
+    .map(shape => predict({ ...request, ...shape }, costs))
+    .sort((one, other) => one.predictedMs - other.predictedMs);
+}
+
+function predict(request: PlanRequest, costs: MeasuredCosts): PredictedPlan {
+  const { graph, options, stageCount, replicas, coupling } = request;
+  const { microBatchCounts } = allowedMicroBatches(graph, options, stageCount, coupling);
+  const scheduleOf = (microBatchCount: number) =>
+    generateSchedule('zero-bubble', {
+      stageCount,
+      microBatchCount,
+      workerOfStage: place(stageCount, stageCount),
+    });
+  const { cuts, microBatchCount, stageMs, periodMs } = choosePlan({
+    graph,
+    problem: partitionProblem(graph),
+    statedCuts: stageCount === 1 ? [] : undefined,
+    stageCount,
+    replicas,
+    batchSize: Math.ceil(options.batchSize / replicas),
+    microBatchCounts,
+    costs,
+    scheduleOf,
+  });
+  const schedule = scheduleOf(microBatchCount);
+  const plan: ModelPlan = {
+    cut: cutModel(graph, cuts),
+    workerOfStage: replicateSchedule(schedule, replicas).workerOfStage,
+    replicas,
+    microBatchCount,
+    schedule,
+    recompute: options.recompute,
+    stageMs,
+    scalarLosses: coupling.scalarLosses,
+    warnings: [],
+  };
+  return { plan, predictedMs: periodMs };
+}

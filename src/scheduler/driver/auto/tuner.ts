@@ -1,0 +1,178 @@
+/**
+ * Finds the best plan while the model is being trained.
+ *
+ * It begins with a guess that needs no measuring, replicas alone, and halves their number while that is faster: a small model
+ * loses more by sharing than it gains. Where training goes on for long enough, the layers are measured, plans with stages
+ * are simulated, and those that may be faster are tried. Every trial is a stretch of training steps like any other; what
+ * changing the plan costs is spent only where the rest of the training is long enough to win it back.
+ */
+import { isSamePlan, type ModelPlan } from '../model-plan.js';
+import { Trial } from './trial.js';
+
+/** What the tuner does to a trainer. */
+export interface Tuned {
+  readonly plan: ModelPlan;
+  /** Goes on with the same weights and optimizer under another plan. */
+  adopt(plan: ModelPlan): Promise<void>;
+  /** Time that the last change of plans took. */
+  readonly adoptionMs: number;
+}
+
+export interface TunerParts {
+  readonly trainer: Tuned;
+  /** Copies of the whole model on so many workers. */
+  readonly replicaPlan: (replicas: number) => ModelPlan;
+  /** Plans with stages, the best first, as measured layers predict them. Takes seconds. */
+  readonly stagePlans: () => Promise<readonly PredictedPlan[]>;
+  readonly now?: () => number;
+}
+
+export interface PredictedPlan {
+  readonly plan: ModelPlan;
+  readonly predictedMs: number;
+}
+
+/** A plan with what was found out about it. */
+export interface TriedPlan {
+  readonly plan: ModelPlan;
+  readonly predictedMs: number | undefined;
+  readonly measuredMs: number | undefined;
+}
+
+/** The rest of the training must take so many times as long as changing the plan. */
+const WORTH_CHANGING = 10;
+/** The rest of the training from which measuring the layers pays: it takes two or three seconds and may win a quarter. */
+const WORTH_MEASURING_MS = 20_000;
+/** What another plan must be faster by. Trials differ by that much from one to the next. */
+const LEAST_GAIN = 0.03;
+/** Stage plans that are tried, and by how much their prediction may be worse than the best so far. */
+const MOST_STAGE_TRIALS = 3;
+const HOPEFUL = 1.1;
+
+export class Tuner {
+  readonly #parts: TunerParts;
+  readonly #now: () => number;
+  readonly #tried: TriedPlan[] = [];
+  /** Plans that wait to be tried. */
+  readonly #waiting: PredictedPlan[] = [];
+  #trial: Trial | undefined;
+  #stage: 'replicas' | 'stages' | 'decided' = 'replicas';
+  /** Whether the present stretch of training is too short for anything further. */
+  #isResting = false;
+  #startedMs: number | undefined;
+
+  constructor(parts: TunerParts) {
+    this.#parts = parts;
+    this.#now = parts.now ?? (() => performance.now());
+  }
+
+  /** Everything that was tried or predicted so far. */
+  get tried(): readonly TriedPlan[] {
+    return this.#tried;
+  }
+
+  get isDecided(): boolean {
+    return this.#stage === 'decided';
+  }
+
+  /** A stretch of training begins, an epoch for example. */
+  begin(): void {
+    this.#isResting = false;
+  }
+
+  /**
+   * Called before a run of mini-batches, while the workers are idle. May put another plan in place.
+   *
+   * @param rows of the next mini-batch
+   * @param remainingSteps of this call to `fit`; `undefined` where nobody knows
+   * @returns the trial that the run is part of, if it is one
+   */
+  async next(rows: number, remainingSteps: number | undefined): Promise<Trial | undefined> {
+    this.#startedMs ??= this.#now();
+    if (this.isDecided || this.#isResting) return undefined;
+    if (this.#trial === undefined) this.#trial = new Trial(this.#parts.trainer.plan, rows);
+    else if (this.#trial.isComplete) await this.#conclude(this.#trial, rows, remainingSteps);
+    this.#trial?.begin();
+    return this.#trial;
+  }
+
+  /** A mini-batch of the run was trained. */
+  observe(trial: Trial, rows: number): void {
+    trial.observe(rows, this.#now());
+  }
+
+  async #conclude(trial: Trial, rows: number, remainingSteps: number | undefined): Promise<void> {
+    this.#record(trial.plan, { measuredMs: trial.periodMs });
+    const best = this.#best();
+    // Where nobody knows, training is taken to be half done.
+    const restMs =
+      remainingSteps === undefined ? this.#now() - this.#startedMs! : remainingSteps * best.measuredMs;
+    const plan = await this.#nextPlan(best, restMs);
+    this.#isResting = plan === undefined;
+    this.#trial = plan === undefined ? undefined : new Trial(plan, rows);
+    await this.#adopt(plan ?? this.#best().plan);
+  }
+
+  /** The next plan to try; `undefined` for none now. */
+  async #nextPlan(best: Measured, restMs: number): Promise<ModelPlan | undefined> {
+    const { trainer, replicaPlan } = this.#parts;
+    if (restMs < WORTH_CHANGING * trainer.adoptionMs) return undefined;
+    if (this.#stage === 'replicas') {
+      const fewer = Math.floor(this.#fewestReplicas() / 2);
+      if (fewer >= 1 && best.plan.replicas === this.#fewestReplicas()) return replicaPlan(fewer);
+      if (restMs < WORTH_MEASURING_MS) return undefined;
+      this.#stage = 'stages';
+      await this.#predict(best);
+    }
+    const hopeful = this.#waiting.shift();
+    if (hopeful === undefined) this.#stage = 'decided';
+    return hopeful?.plan;
+  }
+
+  /** Predictions are compared with one another alone: the machine is busier in training than while it was measured. */
+  async #predict(best: Measured): Promise<void> {
+    const predicted = await this.#parts.stagePlans();
+    for (const { plan, predictedMs } of predicted) this.#record(plan, { predictedMs });
+    const own = this.#tried.find(({ plan }) => isSamePlan(plan, best.plan))?.predictedMs;
+    const bound = own === undefined ? Number.POSITIVE_INFINITY : own * HOPEFUL;
+    this.#waiting.push(
+      ...predicted
+        .filter(({ plan, predictedMs }) => plan.cut.stages.length > 1 && predictedMs <= bound)
+        .slice(0, MOST_STAGE_TRIALS),
+    );
+  }
+
+  async #adopt(plan: ModelPlan): Promise<void> {
+    const { trainer } = this.#parts;
+    if (!isSamePlan(trainer.plan, plan)) await trainer.adopt(plan);
+  }
+
+  #record(plan: ModelPlan, found: { readonly predictedMs?: number; readonly measuredMs?: number }): void {
+    const index = this.#tried.findIndex(({ plan: known }) => isSamePlan(known, plan));
+    const known = this.#tried[index] ?? { plan, predictedMs: undefined, measuredMs: undefined };
+    const entry = { ...known, ...found };
+    if (index < 0) this.#tried.push(entry);
+    else this.#tried[index] = entry;
+  }
+
+  #fewestReplicas(): number {
+    return Math.min(...this.#measured().map(({ plan }) => plan.replicas));
+  }
+
+  #measured(): readonly Measured[] {
+    return this.#tried.filter((entry): entry is Measured => entry.measuredMs !== undefined);
+  }
+
+  /** The fastest; of several that are about as fast, the one that was tried first. */
+  #best(): Measured {
+    const [first, ...others] = this.#measured();
+    return others.reduce(
+      (best, entry) => (entry.measuredMs < best.measuredMs * (1 - LEAST_GAIN) ? entry : best),
+      first!,
+    );
+  }
+}
+
+interface Measured extends TriedPlan {
+  readonly measuredMs: number;
+}

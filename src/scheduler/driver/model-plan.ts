@@ -1,0 +1,45 @@
+/** A plan as the driver works with it, and what planning is told. */
+import type { CutModel, ModelGraph, SampleCoupling } from '../../model/index.js';
+import type { ResolvedOptions } from '../../options.js';
+import type { Schedule } from '../../protocol/schedule.js';
+import type { CompileSpec } from '../../protocol/stage-spec.js';
+import type { RecomputeMode } from '../plan/index.js';
+import type { Warning } from './micro-batches.js';
+
+export interface ModelPlan {
+  readonly cut: CutModel;
+  /** Worker of every stage of all replicas. */
+  readonly workerOfStage: readonly number[];
+  readonly replicas: number;
+  /** Of a mini-batch, in each replica. */
+  readonly microBatchCount: number;
+  /** Of one replica. */
+  readonly schedule: Schedule;
+  readonly recompute: RecomputeMode;
+  /** Measured time of every stage for one micro-batch; `undefined` where nothing was measured. */
+  readonly stageMs: readonly number[] | undefined;
+  /** See `SampleCoupling`. */
+  readonly scalarLosses: readonly number[];
+  readonly warnings: readonly Warning[];
+}
+
+/** How many pieces a mini-batch is cut into, in all replicas together. */
+export function partsOf({ replicas, microBatchCount }: ModelPlan): number {
+  return replicas * microBatchCount;
+}
+
+export interface PlanRequest {
+  readonly graph: ModelGraph;
+  readonly options: ResolvedOptions;
+  readonly stageCount: number;
+  readonly replicas: number;
+  readonly optimizer: CompileSpec['optimizer'];
+  readonly coupling: SampleCoupling;
+}
+
+/** Whether two plans run the same in the same order. */
+export function isSamePlan(one: ModelPlan, other: ModelPlan): boolean {
+  const key = ({ cut, replicas, schedule }: ModelPlan): string =>
+    JSON.stringify([cut.cuts, replicas, schedule.name, schedule.microBatchCount, schedule.workerOfStage]);
+  return one === other || key(one) === key(other);
+}

@@ -1,0 +1,154 @@
+/** How the tuner chooses, with a trainer of set step times and a clock of its own. */
+import * as fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { Tuner } from '#internal/scheduler/driver/auto/tuner.js';
+import type { ModelPlan } from '#internal/scheduler/driver/model-plan.js';
+
+const ROWS = 8;
+const ADOPTION_MS = 50;
+const MEASURING_MS = 2_000;
+
+/** As far as the tuner looks at one. */
+function planOf(replicas: number, stageCount: number): ModelPlan {
+  return {
+    cut: { cuts: Array.from({ length: stageCount - 1 }, (_, cut) => cut + 1), stages: Array(stageCount) },
+    replicas,
+    schedule: { name: 'zero-bubble', microBatchCount: 1, workerOfStage: [] },
+  } as unknown as ModelPlan;
+}
+
+interface World {
+  readonly workers: number;
+  /** True time of a step. */
+  readonly stepMs: (plan: ModelPlan) => number;
+  readonly stagePlans?: readonly (readonly [replicas: number, stages: number, predictedMs: number])[];
+}
+
+class Training {
+  readonly adopted: ModelPlan[] = [];
+  readonly tuner: Tuner;
+  plan: ModelPlan;
+  measured = 0;
+  nowMs = 0;
+  readonly #world: World;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.plan = planOf(world.workers, 1);
+    this.tuner = new Tuner({
+      trainer: this.#trainer(),
+      replicaPlan: replicas => planOf(replicas, 1),
+      stagePlans: async () => {
+        this.measured += 1;
+        this.nowMs += MEASURING_MS;
+        return (world.stagePlans ?? []).map(([replicas, stages, predictedMs]) => ({
+          plan: planOf(replicas, stages),
+          predictedMs,
+        }));
+      },
+      now: () => this.nowMs,
+    });
+  }
+
+  #trainer() {
+    const training = this;
+    return {
+      get plan() {
+        return training.plan;
+      },
+      adoptionMs: ADOPTION_MS,
+      async adopt(plan: ModelPlan) {
+        training.adopted.push(plan);
+        training.plan = plan;
+        training.nowMs += ADOPTION_MS;
+      },
+    };
+  }
+
+  /** One epoch of so many steps. */
+  async train(steps: number, stepsKnown = true): Promise<void> {
+    this.tuner.begin();
+    for (let left = steps; left > 0; ) {
+      const trial = await this.tuner.next(ROWS, stepsKnown ? left : undefined);
+      do {
+        this.nowMs += this.#world.stepMs(this.plan);
+        if (trial !== undefined) this.tuner.observe(trial, ROWS);
+        left -= 1;
+      } while (left > 0 && trial?.isComplete !== true);
+    }
+  }
+}
+
+const times = fc.double({ min: 0.2, max: 400, noNaN: true });
+
+it('halves the replicas while that is faster, and ends with the best of what it tried', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(1, 2, 4, 8, 16),
+      fc.array(times, { minLength: 5, maxLength: 5 }),
+      async (workers, ms) => {
+        const stepMs = ({ replicas }: ModelPlan): number => ms[Math.log2(replicas)]!;
+        const training = new Training({ workers, stepMs });
+        await training.train(100_000);
+        const tried = training.tuner.tried.map(({ plan }) => plan.replicas);
+        const best = Math.min(...tried.map(replicas => ms[Math.log2(replicas)]!));
+        expect(stepMs(training.plan)).toBeLessThanOrEqual(best * 1.04);
+        // Every halving but the last was worth it.
+        tried.slice(1, -1).forEach((replicas, index) => {
+          expect(ms[Math.log2(replicas)]!).toBeLessThan(ms[Math.log2(tried[index]!)]!);
+        });
+        expect(new Set(tried).size).toBe(tried.length);
+        expect(training.adopted.length).toBeLessThanOrEqual(tried.length);
+      },
+    ),
+  );
+});
+
+it('measures layers only where much is left, tries what is predicted to be fast, and settles', async () => {
+  const stepMs = ({ cut }: ModelPlan): number => (cut.stages.length === 1 ? 100 : 60);
+  const stagePlans = [
+    [1, 2, 70],
+    [2, 1, 90],
+    [1, 3, 98],
+    [1, 4, 400],
+  ] as const;
+  const short = new Training({ workers: 2, stepMs, stagePlans });
+  await short.train(150);
+  expect([short.measured, short.tuner.isDecided]).toEqual([0, false]);
+  const long = new Training({ workers: 2, stepMs, stagePlans });
+  await long.train(1_000);
+  expect([long.measured, long.tuner.isDecided]).toEqual([1, true]);
+  expect(long.plan.cut.stages).toHaveLength(2);
+  // Four stages are predicted to be slow: they are listed, not tried.
+  const untried = long.tuner.tried.filter(({ measuredMs }) => measuredMs === undefined);
+  expect(untried.map(({ plan }) => plan.cut.stages.length)).toEqual([4]);
+  expect(await long.tuner.next(ROWS, 1_000)).toBeUndefined();
+});
+
+it('changes nothing for a short fit, and goes on in the next one', async () => {
+  const stepMs = ({ replicas }: ModelPlan): number => 10 * replicas;
+  const training = new Training({ workers: 4, stepMs });
+  await training.train(12);
+  expect(training.adopted).toEqual([]);
+  await training.train(2_000);
+  expect(training.plan.replicas).toBe(1);
+});
+
+it('takes training of unknown length to be half done', async () => {
+  const stepMs = ({ replicas }: ModelPlan): number => 10 * replicas;
+  const training = new Training({ workers: 2, stepMs });
+  await training.train(20, false);
+  expect(training.adopted).toEqual([]);
+  for (let epoch = 0; epoch < 10; epoch++) await training.train(20, false);
+  expect(training.plan.replicas).toBe(1);
+});
+
+it('counts no mini-batch of another size', async () => {
+  const training = new Training({ workers: 2, stepMs: () => 50 });
+  const trial = (await training.tuner.next(ROWS, 1_000))!;
+  for (let step = 0; step < 100; step++) {
+    training.nowMs += 50;
+    training.tuner.observe(trial, ROWS - 1);
+  }
+  expect(trial.isComplete).toBe(false);
+});
