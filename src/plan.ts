@@ -2,6 +2,8 @@
 import type { BackendChoice } from './backends/index.js';
 import type { Schedule } from './protocol/schedule.js';
 import type { ModelPlan } from './scheduler/driver/plan-model.js';
+import { predictPlan } from './scheduler/driver/predict-plan.js';
+import type { PlanCosts, Prediction } from './scheduler/plan/index.js';
 
 /** What one stage holds, and what it was measured to cost. */
 export interface StagePlan {
@@ -15,6 +17,11 @@ export interface StagePlan {
   readonly weightBytes: number;
   /** Bytes per sample that enter the stage from earlier stages; open axes count as 1. */
   readonly incomingBytesPerSample: number;
+  /**
+   * Bytes per sample that the stage's layers read and make, which are kept from a micro-batch's forward pass to the last of its
+   * backward pass; open axes count as 1. What layers keep inside them comes on top.
+   */
+  readonly activationBytesPerSample: number;
   /** Measured time of one micro-batch of the profile, forward and backward; `undefined` where nothing was measured. */
   readonly predictedMs: number | undefined;
   /** Part of the predicted time of all stages, from 0 to 1. */
@@ -31,6 +38,10 @@ export interface Plan {
   readonly schedule: Schedule;
   readonly recompute: 'never' | 'except-last' | 'always';
   readonly stages: readonly StagePlan[];
+  /** Measured times that the plan was made from; `undefined` where nothing was left to decide, so nothing was measured. */
+  readonly costs: PlanCosts | undefined;
+  /** What the simulator makes of them; `undefined` where nothing was measured. */
+  readonly prediction: Prediction | undefined;
 }
 
 export function describePlan(plan: ModelPlan, backend: BackendChoice, backendVersion: string): Plan {
@@ -53,22 +64,37 @@ export function describePlan(plan: ModelPlan, backend: BackendChoice, backendVer
         layers: described.map(({ name }) => name),
         parameters: described.reduce((sum, { parameterCount }) => sum + parameterCount, 0),
         weightBytes: described.reduce((sum, { weightBytes }) => sum + weightBytes, 0),
-        incomingBytesPerSample: bytesPerSample(plan, index),
+        incomingBytesPerSample: incomingBytes(plan, index),
+        activationBytesPerSample: activationBytes(plan, index),
         predictedMs: ms,
         share: cut.stages.length === 1 ? 1 : ms === undefined ? undefined : ms / totalMs!,
       };
     }),
+    costs: plan.costs,
+    prediction: plan.costs && predictPlan(plan).prediction,
   };
 }
 
 /** What the stage itself receives: a value that skips it goes straight to the stages that read it. */
-function bytesPerSample({ cut }: ModelPlan, stage: number): number {
-  const received = cut.edges.filter(({ to }) => to === stage).flatMap(({ values }) => values);
-  return received.reduce((sum, id) => {
-    const { shape } = cut.graph.values[id]!;
-    return (
-      sum +
-      shape.slice(1).reduce<number>((size, axis) => size * (axis ?? 1), 1) * Float32Array.BYTES_PER_ELEMENT
-    );
-  }, 0);
+function incomingBytes({ cut }: ModelPlan, stage: number): number {
+  return bytesPerSample(
+    cut,
+    cut.edges.filter(({ to }) => to === stage).flatMap(({ values }) => values),
+  );
+}
+
+function activationBytes({ cut }: ModelPlan, stage: number): number {
+  const nodes = cut.stages[stage]!.nodes.map(index => cut.graph.nodes[index]!);
+  return bytesPerSample(cut, new Set(nodes.flatMap(({ inputs, outputs }) => [...inputs, ...outputs])));
+}
+
+function bytesPerSample({ graph }: ModelPlan['cut'], values: Iterable<number>): number {
+  let bytes = 0;
+  for (const id of values) {
+    const { shape } = graph.values[id]!;
+    bytes += shape
+      .slice(1)
+      .reduce<number>((size, axis) => size * (axis ?? 1), Float32Array.BYTES_PER_ELEMENT);
+  }
+  return bytes;
 }

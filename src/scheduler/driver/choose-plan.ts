@@ -8,11 +8,15 @@
 import type { ModelGraph } from '../../model/index.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import {
-  type ActionCost,
+  actionCostOf,
   type Cuts,
+  chainTopology,
+  lower,
   type PartitionProblem,
+  type PlanCosts,
   partitionByTime,
-  simulateSchedule,
+  type StageCost,
+  steadyPeriod,
 } from '../plan/index.js';
 import { cutBytes, type MeasuredCosts, type UnitCost } from './measure.js';
 import { STEPS_IN_FLIGHT } from './session.js';
@@ -20,8 +24,6 @@ import { STEPS_IN_FLIGHT } from './session.js';
 /** Moving a byte over a cut: one copy in (0.08 ms a MiB on TensorFlow) and what a message costs before, 0.11 to 0.2 ms. */
 const TRANSPORT = { msPerMessage: 0.15, msPerByte: 0.08 / 2 ** 20 };
 
-/** Mini-batches that are simulated: the period is that of the second half, when the pipeline has filled. */
-const SIMULATED_COUNT = 8;
 /** What a plan with more micro-batches must save, since measurements differ by that much from run to run. */
 const LEAST_GAIN = 0.03;
 
@@ -30,6 +32,7 @@ export interface PlanChoice {
   readonly microBatchCount: number;
   /** Time of each stage for one micro-batch. */
   readonly stageMs: readonly number[];
+  readonly costs: PlanCosts;
   /** Simulated time from one mini-batch to the next. */
   readonly periodMs: number;
 }
@@ -79,14 +82,8 @@ function judge(question: PlanQuestion, microBatchCount: number): PlanChoice {
       },
     ).cuts;
   const stages = stageCosts(unitCosts, cuts);
-  const messageMs = cutBytes(graph, cuts, rows).map(
-    bytes => TRANSPORT.msPerMessage + bytes * TRANSPORT.msPerByte,
-  );
-  // Of several micro-batches W is priced as one call over all their rows. That is what dense layers do on TensorFlow; of others
-  // it leaves out the fixed price of the further calls.
-  const weightMs = (stage: number, count: number): number =>
-    stageCosts(costs.at(rows * count), cuts)[stage]!.backwardWeightMs;
-  const cost = actionCost(stages, weightMs, messageMs);
+  const planCosts = { batchSize, ...planCostsOf(graph, cuts, rows, costs) };
+  const schedule = question.scheduleOf(microBatchCount);
   return {
     cuts,
     microBatchCount,
@@ -94,7 +91,9 @@ function judge(question: PlanQuestion, microBatchCount: number): PlanChoice {
       const { forwardMs, backwardMs } = halves(stage, microBatchCount);
       return forwardMs + backwardMs;
     }),
-    periodMs: steadyPeriod(question.scheduleOf(microBatchCount), cost),
+    costs: planCosts,
+    periodMs: steadyPeriod(lower(schedule, chainTopology(schedule.stageCount)), actionCostOf(planCosts))
+      .period,
   };
 }
 
@@ -118,35 +117,34 @@ function stageCosts(units: readonly UnitCost[], cuts: Cuts): UnitCost[] {
   );
 }
 
-function actionCost(
-  stages: readonly UnitCost[],
-  weightMs: (stage: number, microBatchCount: number) => number,
-  messageMs: readonly number[],
-): ActionCost {
-  return action => {
-    const stage = stages[action.stage]!;
-    switch (action.kind) {
-      case 'forward':
-      case 'recompute':
-        return stage.forwardMs;
-      case 'backwardInput':
-        return stage.backwardInputMs;
-      case 'backwardWeight':
-        return weightMs(action.stage, action.microBatches.length);
-      case 'step':
-        return stage.stepMs;
-      case 'send':
-        // An activation crosses the cut behind its stage, a gradient the one before.
-        return messageMs[action.pass === 'backward' ? action.stage - 1 : action.stage] ?? 0;
-      case 'receive':
-        return 0;
-    }
+/**
+ * Costs of the stages as plain data. Of several micro-batches W is priced as one call over all their rows. That is what dense
+ * layers do on TensorFlow; of others it leaves out the fixed price of the further calls.
+ */
+function planCostsOf(
+  graph: ModelGraph,
+  cuts: Cuts,
+  rows: number,
+  costs: MeasuredCosts,
+): Omit<PlanCosts, 'batchSize'> {
+  const [stages, doubled] = [rows, 2 * rows].map(count => stageCosts(costs.at(count), cuts));
+  return {
+    microBatchRows: rows,
+    stages: stages!.map((stage, index): StageCost => {
+      const lineOf = (kind: keyof UnitCost) => ({
+        ms: stage[kind],
+        msPerRow: (doubled![index]![kind] - stage[kind]) / rows,
+      });
+      return {
+        forward: lineOf('forwardMs'),
+        backwardInput: lineOf('backwardInputMs'),
+        backwardWeight: lineOf('backwardWeightMs'),
+        stepMs: stage.stepMs,
+      };
+    }),
+    messages: cutBytes(graph, cuts, rows).map(bytes => ({
+      ms: TRANSPORT.msPerMessage + bytes * TRANSPORT.msPerByte,
+      msPerRow: (bytes * TRANSPORT.msPerByte) / rows,
+    })),
   };
-}
-
-function steadyPeriod(schedule: Schedule, cost: ActionCost): number {
-  const makespan = (miniBatchCount: number): number =>
-    simulateSchedule(schedule, { cost, miniBatchCount }).makespan;
-  const half = SIMULATED_COUNT / 2;
-  return (makespan(SIMULATED_COUNT) - makespan(half)) / half;
 }

@@ -21,6 +21,7 @@ import {
   PartitionError,
   type PartitionProblem,
   type PartitionUnit,
+  type PlanCosts,
   partitionByName,
   partitionByParameters,
   partitionUniformly,
@@ -42,6 +43,10 @@ export interface ModelPlan {
   readonly recompute: RecomputeMode;
   /** Measured time of every stage for one micro-batch; `undefined` where nothing was measured. */
   readonly stageMs: readonly number[] | undefined;
+  /** What the plan was made from; `undefined` where nothing was measured. */
+  readonly costs: PlanCosts | undefined;
+  /** Whether gradients are clipped by their norm over all stages. */
+  readonly globalNorm: boolean;
   /** See `SampleCoupling`. */
   readonly scalarLosses: readonly number[];
   readonly warnings: readonly Warning[];
@@ -135,7 +140,7 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
           microBatchCount,
           workerOfStage: place(stageCount, pool.workerCount),
         });
-  const { cuts, stageMs, microBatchCount } = await choose(request, microBatchCounts, scheduleOf, pool);
+  const { cuts, stageMs, costs, microBatchCount } = await choose(request, microBatchCounts, scheduleOf, pool);
   const schedule = scheduleOf(microBatchCount);
   validateSchedule(schedule);
   return {
@@ -145,6 +150,8 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
     schedule,
     recompute: options.recompute,
     stageMs,
+    costs,
+    globalNorm: options.clipNorm !== undefined,
     scalarLosses: coupling.scalarLosses,
     warnings,
   };
@@ -156,11 +163,11 @@ async function choose(
   microBatchCounts: readonly number[],
   scheduleOf: (microBatchCount: number) => Schedule,
   pool: WorkerPool,
-): Promise<Pick<PlanChoice, 'cuts' | 'microBatchCount'> & { stageMs: readonly number[] | undefined }> {
+): Promise<Pick<PlanChoice, 'cuts' | 'microBatchCount'> & Pick<ModelPlan, 'stageMs' | 'costs'>> {
   const problem = partitionProblem(graph);
   const stated = asOptionError('partition', () => statedCuts(problem, options, stageCount));
   if (stated !== undefined && microBatchCounts.length === 1) {
-    return { cuts: stated, microBatchCount: microBatchCounts[0]!, stageMs: undefined };
+    return { cuts: stated, microBatchCount: microBatchCounts[0]!, stageMs: undefined, costs: undefined };
   }
   const { batchSize } = options;
   const costs = await measureCosts(graph, batchSize, optimizer, pool);
