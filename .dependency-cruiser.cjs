@@ -166,7 +166,7 @@ module.exports = {
     room(
       'cli-arrows',
       'cli',
-      ['^src/setup/', '^src/backends/', '^src/report/', '^src/(pipeline|index)\\.ts$'],
+      ['^src/setup/', '^src/backends/', '^src/report/', '^src/(pipeline|index|setup-modules)\\.ts$'],
       'the command uses the public face, the set-up, and the backends for its checks',
     ),
   ],

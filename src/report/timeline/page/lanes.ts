@@ -149,7 +149,8 @@ export class Lanes {
       const at = Math.round(x(ms));
       context.fillStyle = colours.of('--grid');
       context.fillRect(at, AXIS_PX - 4, 1, this.#height);
-      const text = `${Number.isInteger(ms) ? ms.toLocaleString('en-US') : formatNumber(ms)} ms`;
+      const text =
+        ms === 0 ? '0' : `${Number.isInteger(ms) ? ms.toLocaleString('en-US') : formatNumber(ms)} ms`;
       const half = context.measureText(text).width / 2;
       context.fillStyle = colours.of('--muted');
       context.fillText(text, Math.max(half, Math.min(width - half, at)), AXIS_PX / 2 - 1);

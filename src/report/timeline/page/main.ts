@@ -251,7 +251,7 @@ document.body.append(
       element(
         'p',
         { class: 'note' },
-        `One call of each kind, the median${comparison.predictedBubble === undefined ? '' : `; the schedule leaves ${formatShare(comparison.predictedBubble)} idle by prediction`}. ` +
+        `One call of each kind, the median${comparison.predictedMs === undefined || measured.length === 0 ? '' : '; below it the prediction, and how far from it that is'}${comparison.predictedBubble === undefined ? '' : `; the schedule leaves ${formatShare(comparison.predictedBubble)} idle by prediction`}. ` +
           'Bytes of activations are those of what layers read and make; what they keep inside comes on top.',
       ),
     ),

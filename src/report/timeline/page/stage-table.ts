@@ -61,7 +61,7 @@ function callCell(call: PageData['comparison']['calls'][number] | undefined): HT
           element(
             'div',
             { class: isOff ? 'expected off' : 'expected' },
-            `${show(predictedMs)} expected${error === undefined ? '' : `, ${formatError(error)}`}`,
+            `${show(predictedMs)}${error === undefined ? '' : ` · ${formatError(error)}`}`,
           ),
         ]),
   );

@@ -79,6 +79,7 @@ export function ticks(fromMs: number, toMs: number, count: number): number[] {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map(factor => factor * power).find(size => size >= rough)!;
   const times: number[] = [];
-  for (let index = Math.ceil(fromMs / step); index * step <= toMs; index++) times.push(index * step);
+  // Adding 0 makes 0 of −0.
+  for (let index = Math.ceil(fromMs / step); index * step <= toMs; index++) times.push(index * step + 0);
   return times;
 }
