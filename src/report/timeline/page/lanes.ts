@@ -226,8 +226,10 @@ export class Lanes {
     else if (event.key === '0') shown.reset();
     else if (event.shiftKey && event.key === 'ArrowLeft') shown.pan(-PAN_STEP);
     else if (event.shiftKey && event.key === 'ArrowRight') shown.pan(PAN_STEP);
-    else if (event.key === 'Escape') tooltip.hide();
-    else return painter.key?.(event, this.#layout()) ?? false;
+    else {
+      if (event.key === 'Escape') tooltip.hide();
+      return painter.key?.(event, this.#layout()) ?? false;
+    }
     return true;
   }
 

@@ -83,9 +83,14 @@ export class SlicePainter implements LanePainter {
       End: () => lane.at(-1),
     };
     const next = moves[event.key]?.();
+    const { window: shown, onChoose } = this.#parts;
+    if (event.key === 'Escape') {
+      this.#chosen = undefined;
+      shown.changed();
+      return true;
+    }
     if (next === undefined) return false;
     this.#chosen = next;
-    const { window: shown, onChoose } = this.#parts;
     const { startMs } = this.#scene.chosen;
     shown.reveal(next.startMs - startMs, next.endMs - startMs);
     shown.changed();
