@@ -163,6 +163,13 @@ module.exports = {
       ['^src/model/', '^src/transport/', '^src/backends/', '^src/tfjs/'],
       'what runs in a worker',
     ),
+    {
+      name: 'page-imports-itself-alone',
+      comment: 'These modules run in a browser, joined to one script; of the rest they see types.',
+      severity: 'error',
+      from: { path: '^src/report/timeline/page/' },
+      to: { pathNot: '^src/report/timeline/page/', dependencyTypesNot: ['type-only'] },
+    },
     room(
       'cli-arrows',
       'cli',

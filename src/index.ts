@@ -21,6 +21,7 @@ export { PipelinedModel, pipeline } from './pipeline.js';
 export type { Plan, StagePlan } from './plan.js';
 export type {
   Action,
+  ActionKind,
   CommunicationAction,
   ComputeAction,
   ExchangeAction,

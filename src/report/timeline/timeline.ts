@@ -6,7 +6,7 @@ import type { PlanPrediction } from '../../scheduler/driver/predict-plan.js';
 import type { RecordedStep } from '../../scheduler/driver/step-recorder.js';
 import { type ChromeTrace, toChromeTrace } from './chrome-trace.js';
 import { compare, median, type TimelineComparison, usualRows } from './comparison.js';
-import type { PredictedTimeline, TimelineData } from './data.js';
+import type { PredictedTimeline } from './data.js';
 import { toHtml } from './html/render.js';
 import { timelineFormat, writeTimeline } from './save.js';
 import { measuredSteps, predictedRuns, type TimelineStep } from './steps.js';
@@ -22,7 +22,7 @@ export interface TimelineSource {
  * The last training steps of a trainer, action by action, and the plan's prediction of them. Plain data, and ways to show it;
  * all times are in milliseconds from the first start.
  */
-export class Timeline implements TimelineData {
+export class Timeline {
   readonly modelName: string;
   readonly plan: Plan;
   /** Of the machine; workers beyond their number share them, which the prediction does not know. */

@@ -88,14 +88,14 @@ th { text-align: left; font-weight: 500; }
 thead th { color: var(--muted); font-size: 12px; padding: 0 12px 6px 0; vertical-align: bottom; }
 tbody th, td { padding: 4px 12px 4px 0; border-top: 1px solid var(--grid); vertical-align: middle; }
 .number { font-variant-numeric: tabular-nums; white-space: nowrap; }
-.workers .bars { width: 60%; }
+.workers .bars { width: 60%; min-width: 240px; }
 .bar { display: flex; align-items: center; gap: 8px; }
 .bar .pace { flex: none; width: 62px; font-size: 11.5px; color: var(--muted); }
 .bar .track { flex: 1; }
 .bar .period { display: flex; height: 12px; background: var(--grid); border-radius: 2px; overflow: hidden; }
 .bar.predicted .period { height: 8px; opacity: 0.75; }
 .bar .period > span { flex: none; height: 100%; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 16px; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(340px, 100%), 1fr)); gap: 16px; }
 .step-chart { margin: 0; }
 .step-chart figcaption { font-size: 13px; font-weight: 600; }
 .step-chart svg { width: 100%; height: auto; display: block; }

@@ -20,7 +20,8 @@ export function formatShare(share: number | undefined): string {
 /** `+12 %` */
 export function formatError(error: number | undefined): string {
   if (error === undefined) return '–';
-  return `${error < 0 ? '−' : '+'}${(Math.abs(error) * 100).toFixed(0)} %`;
+  const percent = Math.round(error * 100);
+  return `${percent < 0 ? '−' : percent > 0 ? '+' : '±'}${Math.abs(percent)} %`;
 }
 
 const BYTE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

@@ -157,18 +157,24 @@ const charts =
           colour: '--weights',
           onChoose: choose,
         }),
-        new StepChart({
-          id: 'periods',
-          title:
-            comparison.predictedMs === undefined ? 'Time of a step' : 'Time of a step; dashed: predicted',
-          runs: measured,
-          read: run => run.periodMs,
-          format: formatMs,
-          colour: '--forward',
-          startsAtZero: true,
-          expected: comparison.predictedMs,
-          onChoose: choose,
-        }),
+        ...(measured.some(run => run.periodMs !== undefined)
+          ? [
+              new StepChart({
+                id: 'periods',
+                title:
+                  comparison.predictedMs === undefined
+                    ? 'Time of a step'
+                    : 'Time of a step; dashed: predicted',
+                runs: measured,
+                read: run => run.periodMs,
+                format: formatMs,
+                colour: '--forward',
+                startsAtZero: true,
+                expected: comparison.predictedMs,
+                onChoose: choose,
+              }),
+            ]
+          : []),
       ];
 
 function choose(run: PageRun): void {
@@ -225,7 +231,7 @@ const schedule = section(
     { class: 'note', id: 'keys' },
     'Ctrl and wheel (or a pinch) goes nearer, dragging or Shift and wheel moves, a double click shows all again. With the keyboard: ' +
       'arrows go from action to action, + and − go nearer and away, Shift and arrows move, 0 shows all. ' +
-      'Pale actions belong to the mini-batches before and after.',
+      `Pale actions belong to the mini-batches before and after.${namesStages ? ' Every second stage of a worker is drawn lighter.' : ''}`,
   ),
 );
 memoryLanes.root.querySelector('h3')!.append(unitChoice);
