@@ -163,10 +163,17 @@ module.exports = {
       ['^src/model/', '^src/transport/', '^src/backends/', '^src/tfjs/'],
       'what runs in a worker',
     ),
+    {
+      name: 'page-imports-itself-alone',
+      comment: 'These modules run in a browser, joined to one script; of the rest they see types.',
+      severity: 'error',
+      from: { path: '^src/report/timeline/page/' },
+      to: { pathNot: '^src/report/timeline/page/', dependencyTypesNot: ['type-only'] },
+    },
     room(
       'cli-arrows',
       'cli',
-      ['^src/setup/', '^src/backends/', '^src/report/', '^src/(pipeline|index)\\.ts$'],
+      ['^src/setup/', '^src/backends/', '^src/report/', '^src/(pipeline|index|setup-modules)\\.ts$'],
       'the command uses the public face, the set-up, and the backends for its checks',
     ),
   ],

@@ -6,6 +6,7 @@
  *
  *   node scripts/run.mjs start [arguments for the example]
  *   node scripts/run.mjs test [arguments for vitest]
+ *   node scripts/run.mjs test:browser [arguments for vitest]
  *   node scripts/run.mjs bench [arguments for bench/bench.mjs]
  *   node scripts/run.mjs bench:setup [arguments for pip]
  *   node scripts/run.mjs bench:transport [arguments for bench/transport.mjs]
@@ -17,7 +18,7 @@ import { setUpTorch } from '../bench/setup.mjs';
 import { withLock } from '../src/setup/lock.js';
 import { isSupportedNode, OLDEST_NODE } from '../src/setup/machine.js';
 import { build } from './run/build.mjs';
-import { runChecks, testBackends } from './run/checks.mjs';
+import { runBrowserTests, runChecks, testBackends } from './run/checks.mjs';
 import { runInForeground } from './run/child.mjs';
 import { installDependencies } from './run/install-dependencies.mjs';
 import { linkCommand } from './run/link-command.mjs';
@@ -61,6 +62,10 @@ const commands = {
   async test(args) {
     const nativeIsReady = await prepare();
     await runChecks(clone, testBackends(nativeIsReady), args);
+  },
+  async 'test:browser'(args) {
+    await prepare();
+    await runBrowserTests(clone, args);
   },
   bench: prepared('bench/bench.mjs'),
   async 'bench:setup'(pipArgs) {

@@ -4,6 +4,7 @@ import type { CandidatePlan, Plan, StagePlan } from './plan.js';
 import { formatCandidates } from './report/candidate-table.js';
 import type { TriedPlan } from './scheduler/driver/auto/tuner.js';
 import { isSamePlan, type ModelPlan } from './scheduler/driver/model-plan.js';
+import { predictPlan } from './scheduler/driver/predict-plan.js';
 
 export interface PlanFacts {
   readonly plan: ModelPlan;
@@ -34,13 +35,16 @@ export function describePlan({ plan, backend, backendVersion, tried, isSettled }
         layers: described.map(({ name }) => name),
         parameters: described.reduce((sum, { parameterCount }) => sum + parameterCount, 0),
         weightBytes: described.reduce((sum, { weightBytes }) => sum + weightBytes, 0),
-        incomingBytesPerSample: bytesPerSample(plan, index),
+        incomingBytesPerSample: incomingBytes(plan, index),
+        activationBytesPerSample: activationBytes(plan, index),
         predictedMs: ms,
         share: cut.stages.length === 1 ? 1 : ms === undefined ? undefined : ms / totalMs!,
       };
     }),
     candidates: [...tried].sort(byTime).map(candidate => describeCandidate(candidate, plan)),
     isSettled,
+    costs: plan.costs,
+    prediction: plan.costs && predictPlan(plan).prediction,
   };
   // Plain data for whoever prints or sends it.
   return Object.defineProperty({ ...described, explain: () => formatCandidates(described) }, 'explain', {
@@ -69,13 +73,25 @@ function byTime(one: TriedPlan, other: TriedPlan): number {
 }
 
 /** What the stage itself receives: a value that skips it goes straight to the stages that read it. */
-function bytesPerSample({ cut }: ModelPlan, stage: number): number {
-  const received = cut.edges.filter(({ to }) => to === stage).flatMap(({ values }) => values);
-  return received.reduce((sum, id) => {
-    const { shape } = cut.graph.values[id]!;
-    return (
-      sum +
-      shape.slice(1).reduce<number>((size, axis) => size * (axis ?? 1), 1) * Float32Array.BYTES_PER_ELEMENT
-    );
-  }, 0);
+function incomingBytes({ cut }: ModelPlan, stage: number): number {
+  return bytesPerSample(
+    cut,
+    cut.edges.filter(({ to }) => to === stage).flatMap(({ values }) => values),
+  );
+}
+
+function activationBytes({ cut }: ModelPlan, stage: number): number {
+  const nodes = cut.stages[stage]!.nodes.map(index => cut.graph.nodes[index]!);
+  return bytesPerSample(cut, new Set(nodes.flatMap(({ inputs, outputs }) => [...inputs, ...outputs])));
+}
+
+function bytesPerSample({ graph }: ModelPlan['cut'], values: Iterable<number>): number {
+  let bytes = 0;
+  for (const id of values) {
+    const { shape } = graph.values[id]!;
+    bytes += shape
+      .slice(1)
+      .reduce<number>((size, axis) => size * (axis ?? 1), Float32Array.BYTES_PER_ELEMENT);
+  }
+  return bytes;
 }

@@ -21,6 +21,7 @@ export { PipelinedModel, pipeline } from './pipeline.js';
 export type { Plan, StagePlan } from './plan.js';
 export type {
   Action,
+  ActionKind,
   CommunicationAction,
   ComputeAction,
   ExchangeAction,
@@ -37,6 +38,16 @@ export type { BackendName } from './protocol/stage-spec.js';
 export { formatPlan } from './report/plan-table.js';
 export { type ProgressOptions, showProgress } from './report/progress.js';
 export { type TensorBoardOptions, tensorBoard } from './report/tensorboard/index.js';
+export {
+  type ChromeTrace,
+  type ChromeTraceEvent,
+  type Compared,
+  type PredictedTimeline,
+  Timeline,
+  type TimelineComparison,
+  type TimelineRun,
+  type TimelineStep,
+} from './report/timeline/index.js';
 export type { UserCallbacks } from './scheduler/driver/callbacks.js';
 export type { UserClassWeights } from './scheduler/driver/data/class-weights.js';
 export type {
@@ -60,3 +71,10 @@ export type {
   TrainOnBatchArgs,
   ValidationTensors,
 } from './scheduler/driver/fit/index.js';
+export type {
+  CallCost,
+  PlanCosts,
+  Prediction,
+  StageCost,
+  WorkerPrediction,
+} from './scheduler/plan/index.js';

@@ -70,6 +70,7 @@ const OPTIONS = {
     'a list with a number for each output, or an object of numbers by output name',
   ],
   seed: [z.int().min(0).optional(), 'a whole number of at least 0'],
+  timelineSteps: [z.int().min(0).default(32), 'a whole number of at least 0'],
   stallTimeoutMs: [
     // Zod's own numbers are finite; Infinity switches the watch off.
     z.custom<number>(value => typeof value === 'number' && value > 0).default(60_000),

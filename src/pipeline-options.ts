@@ -55,6 +55,8 @@ export interface PipelineOptions {
   readonly setup?: string | readonly string[] | undefined;
   /** Of shuffling and of random layers, for runs that can be repeated. A random one by default. */
   readonly seed?: number | undefined;
+  /** How many of the last training steps `timeline()` can show; 0 records none. Default 32. */
+  readonly timelineSteps?: number | undefined;
   /** How long nothing may move before `fit` gives up, in milliseconds; `Infinity` for ever. Default 60,000. */
   readonly stallTimeoutMs?: number | undefined;
 }

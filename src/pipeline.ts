@@ -9,6 +9,7 @@ import { assertCompiled, functionLocator, readGraph } from './model/index.js';
 import { type PipelineOptions, parseOptions } from './options.js';
 import type { Plan } from './plan.js';
 import { showProgress } from './report/progress.js';
+import { Timeline } from './report/timeline/index.js';
 import { checkDataset, type UserDataset } from './scheduler/driver/data/dataset.js';
 import type { UserTensors } from './scheduler/driver/data/tensors.js';
 import { labelledData, predictionData } from './scheduler/driver/data/user-data.js';
@@ -33,7 +34,9 @@ import {
   trainOnBatch,
 } from './scheduler/driver/fit/index.js';
 import { countStages } from './scheduler/driver/plan-model.js';
+import { predictPlan } from './scheduler/driver/predict-plan.js';
 import { Runtime } from './scheduler/driver/runtime.js';
+import { StepRecorder } from './scheduler/driver/step-recorder.js';
 import { StopRequest } from './scheduler/driver/stop-request.js';
 import { importSetupModules } from './setup-modules.js';
 import { isTraining, setTraining } from './tfjs/internals.js';
@@ -74,6 +77,7 @@ export async function pipeline(model: tf.LayersModel, options?: PipelineOptions)
     runtime,
     backend,
     seed,
+    timelineSteps: resolved.timelineSteps,
     warnings,
   });
 }
@@ -83,6 +87,7 @@ interface TrainerParts {
   readonly runtime: Runtime;
   readonly backend: BackendChoice;
   readonly seed: number;
+  readonly timelineSteps: number;
   readonly warnings: readonly { readonly code: string; readonly message: string }[];
 }
 
@@ -98,14 +103,16 @@ export class PipelinedModel implements AsyncDisposable {
   readonly #warnings: TrainerParts['warnings'];
   readonly #steps = { count: 0 };
   readonly #fits = { count: 0 };
+  readonly #recorder: StepRecorder;
   readonly #gate: CallGate;
 
-  private constructor({ model, runtime, backend, seed, warnings }: TrainerParts) {
+  private constructor({ model, runtime, backend, seed, timelineSteps, warnings }: TrainerParts) {
     this.model = model;
     this.#backend = backend;
     this.#runtime = runtime;
     this.#seed = seed;
     this.#warnings = warnings;
+    this.#recorder = new StepRecorder(timelineSteps);
     this.#gate = new CallGate({
       onFailure: error => this.#events$.next({ kind: 'failure', error }),
       recover: () => runtime.recover(),
@@ -270,6 +277,19 @@ export class PipelinedModel implements AsyncDisposable {
     });
   }
 
+  /**
+   * What the workers did in the last training steps (`timelineSteps` of them), beside the plan's prediction; of a trainer that has
+   * not trained, the prediction alone. May be called while `fit` runs, and after `close`.
+   */
+  timeline(): Timeline {
+    return new Timeline({
+      modelName: this.model.name,
+      plan: this.plan,
+      recorded: this.#recorder.steps,
+      predict: microBatchRows => predictPlan(this.#runtime.plan, microBatchRows),
+    });
+  }
+
   /** Tensors alive in each worker. */
   memory(): Promise<readonly { readonly tensorCount: number; readonly tensorBytes: number }[]> {
     return this.#gate.run('memory', new StopRequest(), async () => {
@@ -337,6 +357,7 @@ export class PipelinedModel implements AsyncDisposable {
 
   #context(stop: StopRequest, shown$?: Subject<TrainerEvent>): FitContext {
     const emit = (event: TrainerEvent): void => {
+      if (event.kind === 'step') this.#recorder.describe(event.step, event);
       shown$?.next(event);
       this.#events$.next(event);
     };
@@ -353,6 +374,7 @@ export class PipelinedModel implements AsyncDisposable {
       emit,
       warn,
       isObserved: () => this.#events$.observed,
+      recorder: this.#recorder,
       steps: this.#steps,
       stop,
     };

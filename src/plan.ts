@@ -1,6 +1,7 @@
 /** `trainer.plan`: what runs where, as plain data for printing and for tools. */
 import type { BackendChoice } from './backends/index.js';
 import type { Schedule } from './protocol/schedule.js';
+import type { PlanCosts, Prediction } from './scheduler/plan/index.js';
 
 /** What one stage holds, and what it was measured to cost. */
 export interface StagePlan {
@@ -14,6 +15,11 @@ export interface StagePlan {
   readonly weightBytes: number;
   /** Bytes per sample that enter the stage from earlier stages; open axes count as 1. */
   readonly incomingBytesPerSample: number;
+  /**
+   * Bytes per sample that the stage's layers read and make, which are kept from a micro-batch's forward pass to the last of its
+   * backward pass; open axes count as 1. What layers keep inside them comes on top.
+   */
+  readonly activationBytesPerSample: number;
   /** Measured time of one micro-batch of the profile, forward and backward; `undefined` where nothing was measured. */
   readonly predictedMs: number | undefined;
   /** Part of the predicted time of all stages, from 0 to 1. */
@@ -54,6 +60,10 @@ export interface Plan {
   readonly candidates: readonly CandidatePlan[];
   /** Whether the choice is settled. Until then `fit` goes on trying others, as far as that pays. */
   readonly isSettled: boolean;
+  /** Measured times that the plan was made from; `undefined` where nothing was measured. */
+  readonly costs: PlanCosts | undefined;
+  /** What the simulator makes of them; `undefined` where nothing was measured. */
+  readonly prediction: Prediction | undefined;
   /** The choice as a table for people. */
   explain(): string;
 }

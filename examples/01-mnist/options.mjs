@@ -1,6 +1,6 @@
 /** What the command line takes. */
 import { Command } from 'commander';
-import { backendOption, count, countOrAuto } from '../shared/arguments.mjs';
+import { backendOption, count, countOrAuto, timelineOption } from '../shared/arguments.mjs';
 
 /**
  * @typedef {object} Options
@@ -11,6 +11,7 @@ import { backendOption, count, countOrAuto } from '../shared/arguments.mjs';
  * @property {number} batchSize digits between two optimizer steps
  * @property {number} plainSeconds for how long plain fit is measured
  * @property {number} [samples] digits to use; all of them where it is not given
+ * @property {string} [timeline] file for the timeline of the last steps
  */
 
 /** @returns {Options} */
@@ -28,6 +29,7 @@ export function readOptions() {
       'use only so many digits, whatever the accuracy; for trying things out',
       count,
     )
+    .addOption(timelineOption())
     .parse()
     .opts();
 }

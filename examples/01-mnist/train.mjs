@@ -33,6 +33,7 @@ async function main() {
     backend: options.backend,
     stages: options.stages,
     microBatches: MICRO_BATCHES,
+    batchSize,
     seed: SEED,
   });
   let testAccuracy;
@@ -42,6 +43,7 @@ async function main() {
     showProgress(trainer, { stream: process.stdout });
     const { x, y } = training.toTensors();
     await trainer.fit(x, y, { epochs: options.epochs, batchSize });
+    if (options.timeline !== undefined) await trainer.timeline().save(options.timeline);
     testAccuracy = await testOn(trainer, test, batchSize);
   } finally {
     await trainer.close();

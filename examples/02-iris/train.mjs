@@ -38,6 +38,7 @@ async function main() {
       validationData: [held.x, held.y],
       callbacks: callbacks(options),
     });
+    if (options.timeline !== undefined) await trainer.timeline().save(options.timeline);
     const [loss, accuracy] = await trainer.evaluate(held.x, held.y);
     const testAccuracy = accuracy.dataSync()[0];
     console.log(`\n${await confusion(trainer, test)}\n`);

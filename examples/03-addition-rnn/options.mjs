@@ -1,6 +1,6 @@
 /** What the command line takes. */
 import { Command } from 'commander';
-import { backendOption, count, countOrAuto } from '../shared/arguments.mjs';
+import { backendOption, count, countOrAuto, timelineOption } from '../shared/arguments.mjs';
 
 /** With these the network learns to add, so the accuracy is checked. */
 export const DEFAULTS = { digits: 2, sums: 5000, units: 128, epochs: 80 };
@@ -13,6 +13,7 @@ export const DEFAULTS = { digits: 2, sums: 5000, units: 128, epochs: 80 };
  * @property {number} sums
  * @property {number} units of each LSTM
  * @property {number} epochs
+ * @property {string} [timeline] file for the timeline of the last steps
  */
 
 /** @returns {Options} */
@@ -25,6 +26,7 @@ export function readOptions() {
     .option('--sums <count>', 'sums to make, a tenth of them for the test', count, DEFAULTS.sums)
     .option('--units <count>', 'units of each LSTM', count, DEFAULTS.units)
     .option('--epochs <count>', 'times to go through the training sums', count, DEFAULTS.epochs)
+    .addOption(timelineOption())
     .parse()
     .opts();
 }

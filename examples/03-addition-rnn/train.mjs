@@ -54,6 +54,7 @@ async function main() {
       },
     };
     await trainer.fit(x, y, { epochs, batchSize: BATCH_SIZE, callbacks: slowDown });
+    if (options.timeline !== undefined) await trainer.timeline().save(options.timeline);
     await showAnswers(trainer, test);
     const held = test.toTensors();
     const [, accuracy] = await trainer.evaluate(held.x, held.y);

@@ -1,6 +1,6 @@
 /** What the command line takes. */
 import { Command } from 'commander';
-import { backendOption, count, countOrAuto } from '../shared/arguments.mjs';
+import { backendOption, count, countOrAuto, timelineOption } from '../shared/arguments.mjs';
 
 export const DEFAULT_EPOCHS = 10;
 
@@ -10,6 +10,7 @@ export const DEFAULT_EPOCHS = 10;
  * @property {'auto' | number} stages
  * @property {number} epochs
  * @property {number} [samples] digits to use; all of them where it is not given
+ * @property {string} [timeline] file for the timeline of the last steps
  */
 
 /** @returns {Options} */
@@ -24,6 +25,7 @@ export function readOptions() {
       'use only so many digits, whatever the accuracy; for trying things out',
       count,
     )
+    .addOption(timelineOption())
     .parse()
     .opts();
 }

@@ -22,7 +22,7 @@ const REQUIRED_ACCURACY = 0.98;
 
 async function main() {
   const startMs = performance.now();
-  const { backend, stages, epochs, samples } = readOptions();
+  const { backend, stages, epochs, samples, timeline } = readOptions();
   tf.enableProdMode();
   const { training, test } = loadDigits(samples);
   console.log(`${training.count} digits to train on, ${test.count} held back for the test\n`);
@@ -47,6 +47,7 @@ async function main() {
       },
     };
     await trainer.fit(x, y, { epochs, batchSize: BATCH_SIZE, callbacks: slowDown });
+    if (timeline !== undefined) await trainer.timeline().save(timeline);
     const held = test.toTensors();
     const [, accuracy] = await trainer.evaluate(held.x, held.y, { batchSize: BATCH_SIZE });
     const testAccuracy = accuracy.dataSync()[0];

@@ -7,6 +7,13 @@ export function backendOption() {
     .default('auto');
 }
 
+export function timelineOption() {
+  return new Option(
+    '--timeline <file>',
+    'write what the workers did in the last steps: .html for a browser, .json for Perfetto',
+  );
+}
+
 export function countOrAuto(text) {
   return text === 'auto' ? text : count(text);
 }

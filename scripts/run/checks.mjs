@@ -8,7 +8,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { forcedBackend } from '../../src/setup/index.js';
 import { runInForeground } from './child.mjs';
-import { formatMs, StepFailed, say } from './step.mjs';
+import { formatMs, StepFailed, say, throwIfFailed } from './step.mjs';
 
 /** The directory into which CI wants the results, as files (see summary.mjs). */
 export const RESULTS_VARIABLE = 'MILLRACE_TEST_RESULTS';
@@ -67,4 +67,15 @@ export async function runChecks(clone, backends, testArgs) {
   }
   say(`backends tested: ${backends.join(', ')}`);
   if (firstFailure !== null) throw firstFailure;
+}
+
+/**
+ * What is drawn in a browser, in one: they need Chromium, which not every machine has.
+ * @param {import('./paths.mjs').Clone} clone
+ * @param {readonly string[]} testArgs for vitest
+ */
+export async function runBrowserTests(clone, testArgs) {
+  const vitest = path.join(clone.nodeModules, 'vitest', 'vitest.mjs');
+  const args = [vitest, 'run', '--config', path.join('test', 'browser', 'vitest.config.ts'), ...testArgs];
+  throwIfFailed('browser tests', await runInForeground(process.execPath, args, { cwd: clone.root }));
 }

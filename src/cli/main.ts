@@ -2,8 +2,10 @@
 /** The `millrace` command. Each subcommand has a file of its own. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { MillraceError } from '../errors.js';
 import { SetupError } from '../setup/index.js';
 import { doctorCommand } from './doctor.js';
+import { planCommand } from './plan.js';
 import { setupCommand } from './setup.js';
 
 function createProgram(): Command {
@@ -15,6 +17,7 @@ function createProgram(): Command {
     .version(version)
     .showHelpAfterError()
     .addCommand(doctorCommand())
+    .addCommand(planCommand())
     .addCommand(setupCommand());
   // Commander's own message would name only the nearest match.
   program.on('command:*', ([unknown]: string[]) => {
@@ -27,8 +30,9 @@ function createProgram(): Command {
 try {
   await createProgram().parseAsync();
 } catch (error) {
-  if (!(error instanceof SetupError)) throw error;
+  if (!(error instanceof SetupError || error instanceof MillraceError)) throw error;
   console.error(`millrace: ${error.message}`);
-  if (error.remedy !== null) console.error(`millrace: what to do: ${error.remedy}`);
+  if (error instanceof SetupError && error.remedy !== null)
+    console.error(`millrace: what to do: ${error.remedy}`);
   process.exitCode = 1;
 }

@@ -77,6 +77,7 @@ export interface StepAction {
 /** Anything that a worker does, told apart by `kind`. */
 export type Action = ComputeAction | RecomputeAction | CommunicationAction | StepAction;
 
+/** What tells actions apart. */
 export type ActionKind = Action['kind'];
 
 export function isCommunication(action: Action): action is CommunicationAction {

@@ -1,7 +1,8 @@
 /** `trainer.plan` as text: which engine and why, the order of work, and what every stage holds. */
 import type { Plan, StagePlan } from '../plan.js';
+import type { Prediction } from '../scheduler/plan/index.js';
 import { type Column, formatTable } from './table.js';
-import { formatBytes, formatCount, formatShare } from './units.js';
+import { formatBytes, formatCount, formatMs, formatShare } from './units.js';
 
 const UNKNOWN = '–';
 
@@ -26,14 +27,15 @@ const COLUMNS: readonly { readonly column: Column; readonly cell: (stage: StageP
 ];
 
 /**
- * Draws a plan as a table for people: a line for the backend with the reason for it, a line for the schedule, and a row for
- * every stage. `in/sample` is what enters the stage from earlier ones; the share of time is the predicted one.
+ * Draws a plan as a table for people: a line for the backend with the reason for it, one for the schedule, one for what
+ * is predicted, and a row for every stage. `in/sample` is what enters the stage from earlier ones; the share of time is the predicted one.
  */
 export function formatPlan(plan: Plan): string {
-  const { backend, backendVersion, backendReason, schedule, workers, recompute } = plan;
+  const { backend, backendVersion, backendReason, schedule, workers, recompute, prediction } = plan;
   return [
     `backend   ${backend} ${backendVersion} (${backendReason})`,
     `schedule  ${schedule.name}, ${parts(plan)}, ${plural(workers, 'worker', 's')}, recompute ${recompute}`,
+    ...(prediction === undefined ? [] : [`predicted ${formatPrediction(prediction)}`]),
     '',
     formatTable(
       COLUMNS.map(({ column }) => column),
@@ -45,6 +47,13 @@ export function formatPlan(plan: Plan): string {
 function parts({ replicas, microBatches }: Plan): string {
   if (replicas === 1) return `${plural(microBatches, 'micro-batch', 'es')} a mini-batch`;
   return `${plural(replicas, 'replica', 's')} with ${plural(microBatches, 'micro-batch', 'es')} each`;
+}
+
+function formatPrediction({ rows, periodMs, makespanMs, bubbleFraction }: Prediction): string {
+  return (
+    `${formatMs(periodMs)} a mini-batch of ${formatCount(rows)}, ${formatShare(bubbleFraction)} of the workers' time idle; ` +
+    `a mini-batch alone takes ${formatMs(makespanMs)}`
+  );
 }
 
 function layerNames(names: readonly string[]): string {

@@ -24,6 +24,12 @@ export function formatShare(share: number): string {
   return `${Math.round(share * 100)} %`;
 }
 
+/** `0.123 ms`, `1.23 ms`, `12.3 ms`, `1,234 ms` */
+export function formatMs(ms: number): string {
+  if (ms >= 100) return `${formatCount(ms)} ms`;
+  return `${ms.toFixed(ms >= 10 ? 1 : ms >= 1 ? 2 : 3)} ms`;
+}
+
 /** `8 s`, `2 min 05 s`, `1 h 02 min`, or `–` for a time that is not known. */
 export function formatDuration(ms: number): string {
   if (!Number.isFinite(ms)) return '–';

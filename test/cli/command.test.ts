@@ -18,7 +18,7 @@ describe('the millrace command', () => {
   it('lists what it knows when it gets an unknown command', () => {
     const { status, stderr } = millrace(['docter']);
     expect(status).toBe(2);
-    expect(stderr).toContain("unknown command 'docter'; known are doctor, setup");
+    expect(stderr).toContain("unknown command 'docter'; known are doctor, plan, setup");
   });
 
   it('refuses an unknown option', () => {

@@ -1,9 +1,9 @@
 /** Where a model is cut and what its plan tells, with times that are given rather than measured. */
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { describePlan } from '#internal/describe-plan.js';
 import { readGraph } from '#internal/model/index.js';
 import { type PipelineOptions, parseOptions } from '#internal/options.js';
-import { describePlan } from '#internal/plan.js';
 import { planModel } from '#internal/scheduler/driver/plan-model.js';
 import type { WorkerPool } from '#internal/scheduler/driver/worker-pool.js';
 
@@ -26,6 +26,7 @@ function planOf(model: tf.LayersModel, stageCount: number, options: PipelineOpti
     graph: readGraph(model),
     options: parseOptions(options),
     stageCount,
+    replicas: 1,
     optimizer: { className: 'SGD', config: {} },
     coupling: { mixing: undefined, unrepeatable: undefined, scalarLosses: [] },
   };
@@ -67,7 +68,13 @@ describe('a described plan', () => {
     const sum = layers.add({ name: 'sum' }).apply([a, c]) as tf.SymbolicTensor;
     const skipping = tf.model({ inputs: input, outputs: sum });
     const plan = await planOf(skipping, 4, { partition: ['b', 'c', 'sum'], microBatches: 1 });
-    const { stages } = describePlan(plan, { name: 'cpu', reason: '', warnings: [] }, '');
+    const { stages } = describePlan({
+      plan,
+      backend: { name: 'cpu', reason: '', warnings: [] },
+      backendVersion: '',
+      tried: [],
+      isSettled: true,
+    });
     expect(stages.map(({ incomingBytesPerSample }) => incomingBytesPerSample)).toEqual([0, 400, 28, 800]);
   });
 });

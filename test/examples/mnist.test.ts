@@ -24,9 +24,10 @@ function train(args: readonly string[]) {
 describe('the MNIST example', () => {
   it.each(backends())('trains on %s and writes its results', { timeout: TIMEOUT_MS }, async backend => {
     const json = join(directory, `${backend}.json`);
+    const timeline = join(directory, `${backend}.html`);
     const { status, stdout, stderr } = train([
       ...['--backend', backend, '--samples', '40', '--batch-size', '8', '--epochs', '1', '--stages', '2'],
-      ...['--plain-seconds', '1', '--json', json],
+      ...['--plain-seconds', '1', '--json', json, '--timeline', timeline],
     ]);
     expect(stderr).toBe('');
     expect(status).toBe(0);
@@ -34,6 +35,7 @@ describe('the MNIST example', () => {
     expect(stdout).toMatch(new RegExp(`^backend {3}${backend} \\d`, 'm'));
     expect(stdout).toMatch(/^epoch 1\/1 \| loss [\d.]+ \| accuracy [\d.]+ \| [\d,]+ samples\/s \| \d+ s$/m);
     expect(stdout).toMatch(/^(Millrace was [\d.]+ times as fast as plain fit|Plain fit was faster)/m);
+    expect(await readFile(timeline, 'utf8')).toContain('<title>Timeline of digits</title>');
     const results = JSON.parse(await readFile(json, 'utf8'));
     expect(results).toEqual({
       backend,

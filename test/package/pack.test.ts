@@ -20,6 +20,7 @@ describe('the tarball', () => {
         'dist/index.js',
         'dist/index.d.ts',
         'dist/cli/main.js',
+        'dist/report/timeline/page/main.js',
         'dist/stages/worker.js',
         'dist/setup/index.js',
       ]),
@@ -155,9 +156,11 @@ import {
   type PipelineOptions,
   pipeline,
   type Plan,
+  type Prediction,
   type Schedule,
   StageError,
   StateError,
+  type Timeline,
   type TrainerEvent,
   TrainingAbortedError,
 } from 'millrace';
@@ -168,6 +171,7 @@ export async function train(model: tf.LayersModel, x: tf.Tensor, y: tf.Tensor): 
   await using trainer: PipelinedModel = await pipeline(model, options);
   const plan: Plan = trainer.plan;
   const schedule: Schedule = plan.schedule;
+  const prediction: Prediction | undefined = plan.prediction;
   trainer.events$.subscribe((event: TrainerEvent) => {
     if (event.kind === 'step') {
       const records: readonly ActionRecord[] = event.actions;
@@ -182,7 +186,11 @@ export async function train(model: tf.LayersModel, x: tf.Tensor, y: tf.Tensor): 
     signal: AbortSignal.timeout(1000),
   };
   try {
-    return await trainer.fit(x, y, args);
+    const history = await trainer.fit(x, y, args);
+    const timeline: Timeline = trainer.timeline();
+    console.log(timeline.comparison.error, prediction?.periodMs, timeline.steps.at(-1)?.logs['loss']);
+    await timeline.save('run.html');
+    return history;
   } catch (error) {
     if (error instanceof StageError) console.log(error.stage, error.microBatch, error.cause);
     if (error instanceof ConfigurationError) console.log(error.path);

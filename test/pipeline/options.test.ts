@@ -25,7 +25,7 @@ describe('an option that is unknown', () => {
     expect(error).toMatchObject({ name: 'ConfigurationError', code: 'MILLRACE_CONFIGURATION', path: key });
     expect(error.message).toContain(`Unknown option '${key}'`);
     expect(error.message).toMatch(
-      /backend, workers, stages, microBatches, batchSize, schedule, partition, recompute/,
+      /backend, workers, stages, replicas, microBatches, batchSize, schedule, partition, recompute/,
     );
   });
 });
@@ -68,6 +68,7 @@ describe('an option of the wrong type', () => {
     ['setup', () => {}, 'a function', /path of a module/],
     ['seed', -1, '-1', /whole number of at least 0/],
     ['seed', 0.5, '0.5', /whole number/],
+    ['timelineSteps', -1, '-1', /a whole number of at least 0/],
     ['stallTimeoutMs', 0, '0', /positive number of milliseconds/],
     ['stallTimeoutMs', '60s', "'60s'", /positive number/],
   ];

@@ -8,6 +8,7 @@ const stage: StagePlan = {
   parameters: 10,
   weightBytes: 40,
   incomingBytesPerSample: 0,
+  activationBytesPerSample: 44,
   predictedMs: undefined,
   share: 1,
 };
@@ -17,10 +18,16 @@ const plan: Plan = {
   backendReason: 'forced by MILLRACE_BACKEND',
   backendVersion: '4.22.0',
   workers: 1,
+  replicas: 1,
   microBatches: 1,
   schedule: { name: '1f1b', stageCount: 1, microBatchCount: 1, workerOfStage: [0], orders: [[]] },
   recompute: 'never',
   stages: [stage],
+  candidates: [],
+  isSettled: true,
+  costs: undefined,
+  prediction: undefined,
+  explain: () => '',
 };
 
 describe('the plan table', () => {
@@ -86,6 +93,19 @@ describe('the plan table', () => {
           1       1  conv2, pool2, … dense1 (5)   1,180,160  4.5 MiB    9.0 KiB           46 %
           2       0  dense2                           1,290  5.0 KiB      512 B            5 %"
     `);
+  });
+
+  it('says what is predicted where the layers were measured', () => {
+    const prediction = {
+      rows: 1280,
+      periodMs: 12.345,
+      makespanMs: 1234.5,
+      bubbleFraction: 0.206,
+      workers: [{ busyMs: 9.8, bubbleFraction: 0.206, peakLive: 1 }],
+    };
+    expect(formatPlan({ ...plan, prediction }).split('\n')[2]).toBe(
+      "predicted 12.3 ms a mini-batch of 1,280, 21 % of the workers' time idle; a mini-batch alone takes 1,235 ms",
+    );
   });
 
   it('says that nothing was measured when the cut was not made by time', () => {

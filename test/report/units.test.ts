@@ -4,10 +4,20 @@ import {
   formatCount,
   formatDuration,
   formatMetric,
+  formatMs,
   formatShare,
 } from '#internal/report/units.js';
 
 describe('numbers for people', () => {
+  it.each([
+    [0.12345, '0.123 ms'],
+    [1.005, '1.00 ms'],
+    [12.34, '12.3 ms'],
+    [1234.5, '1,235 ms'],
+  ])('writes %d milliseconds with the digits that count, as %s', (ms, text) => {
+    expect(formatMs(ms)).toBe(text);
+  });
+
   it.each([
     [0, '0 B'],
     [1023, '1023 B'],

@@ -6,13 +6,20 @@
  * which of the two counts depends on how much one call does.
  */
 import type { ModelGraph } from '../../model/index.js';
+import type { Program } from '../../protocol/action.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import {
-  type ActionCost,
+  actionCostOf,
   type Cuts,
+  chainTopology,
+  lower,
   type PartitionProblem,
+  type PlanCosts,
   partitionByTime,
-  simulateSchedule,
+  replicateSchedule,
+  replicateTopology,
+  type StageCost,
+  steadyPeriod,
 } from '../plan/index.js';
 import { cutBytes, type MeasuredCosts, type UnitCost } from './measure.js';
 import { STEPS_IN_FLIGHT } from './session.js';
@@ -20,14 +27,6 @@ import { STEPS_IN_FLIGHT } from './session.js';
 /** Moving a byte over a cut: one copy in (0.08 ms a MiB on TensorFlow) and what a message costs before, 0.11 to 0.2 ms. */
 const TRANSPORT = { msPerMessage: 0.15, msPerByte: 0.08 / 2 ** 20 };
 
-/**
- * What a byte of a stage's weights costs replicas once a mini-batch: its gradient is written to a slot and added, its new value
- * written and taken, four times the price of a copy, and of R replicas each has 1 − 1/R of that.
- */
-const EXCHANGE_MS_PER_BYTE = (4 * 0.08) / 2 ** 20;
-
-/** Mini-batches that are simulated: the period is that of the second half, when the pipeline has filled. */
-const SIMULATED_COUNT = 8;
 /** What a plan with more micro-batches must save, since measurements differ by that much from run to run. */
 const LEAST_GAIN = 0.03;
 
@@ -36,6 +35,7 @@ export interface PlanChoice {
   readonly microBatchCount: number;
   /** Time of each stage for one micro-batch. */
   readonly stageMs: readonly number[];
+  readonly costs: PlanCosts;
   /** Simulated time from one mini-batch to the next. */
   readonly periodMs: number;
 }
@@ -47,7 +47,6 @@ export interface PlanQuestion {
   readonly statedCuts: Cuts | undefined;
   readonly stageCount: number;
   readonly replicas: number;
-  /** Samples of a mini-batch that come to one replica. */
   readonly batchSize: number;
   /** In ascending order. */
   readonly microBatchCounts: readonly number[];
@@ -64,8 +63,8 @@ export function choosePlan(question: PlanQuestion): PlanChoice {
 }
 
 function judge(question: PlanQuestion, microBatchCount: number): PlanChoice {
-  const { graph, problem, stageCount, batchSize, costs, statedCuts } = question;
-  const rows = Math.ceil(batchSize / microBatchCount);
+  const { graph, problem, stageCount, replicas, batchSize, costs, statedCuts } = question;
+  const rows = Math.ceil(batchSize / (replicas * microBatchCount));
   const unitCosts = costs.at(rows);
   const cuts =
     statedCuts ??
@@ -87,14 +86,7 @@ function judge(question: PlanQuestion, microBatchCount: number): PlanChoice {
       },
     ).cuts;
   const stages = stageCosts(unitCosts, cuts);
-  const messageMs = cutBytes(graph, cuts, rows).map(
-    bytes => TRANSPORT.msPerMessage + bytes * TRANSPORT.msPerByte,
-  );
-  // Of several micro-batches W is priced as one call over all their rows. That is what dense layers do on TensorFlow; of others
-  // it leaves out the fixed price of the further calls.
-  const weightMs = (stage: number, count: number): number =>
-    stageCosts(costs.at(rows * count), cuts)[stage]!.backwardWeightMs;
-  const cost = actionCost(withExchange(question, stages, cuts), weightMs, messageMs);
+  const planCosts = planCostsOf(question, cuts, rows);
   return {
     cuts,
     microBatchCount,
@@ -102,7 +94,8 @@ function judge(question: PlanQuestion, microBatchCount: number): PlanChoice {
       const { forwardMs, backwardMs } = halves(stage, microBatchCount);
       return forwardMs + backwardMs;
     }),
-    periodMs: steadyPeriod(question.scheduleOf(microBatchCount), cost),
+    costs: planCosts,
+    periodMs: steadyPeriod(programsOf(question, microBatchCount), actionCostOf(planCosts)).period,
   };
 }
 
@@ -126,54 +119,58 @@ function stageCosts(units: readonly UnitCost[], cuts: Cuts): UnitCost[] {
   );
 }
 
-/** Each replica steps a share of the weights, and sends and takes the others. */
-function withExchange(
-  { graph, replicas }: PlanQuestion,
-  stages: readonly UnitCost[],
-  cuts: Cuts,
-): readonly UnitCost[] {
-  if (replicas === 1) return stages;
-  const bounds = [0, ...cuts, graph.nodes.length];
-  return stages.map((stage, index) => {
-    const layers = new Set(
-      graph.nodes.slice(bounds[index], bounds[index + 1]).map(node => graph.layers[node.layer]!),
-    );
-    const bytes = [...layers].reduce((sum, { weightBytes }) => sum + weightBytes, 0);
-    const exchangeMs =
-      (1 - 1 / replicas) * bytes * EXCHANGE_MS_PER_BYTE + 2 * (replicas - 1) * TRANSPORT.msPerMessage;
-    return { ...stage, stepMs: stage.stepMs / replicas + exchangeMs };
-  });
+/** Of all replicas. Which values cross which cuts does not matter to times: each cut is passed in one message. */
+function programsOf({ replicas, scheduleOf }: PlanQuestion, microBatchCount: number): readonly Program[] {
+  const schedule = scheduleOf(microBatchCount);
+  const { stageCount } = schedule;
+  const all = Array.from({ length: replicas }, (_, replica) => replica);
+  const steppers = Array.from({ length: stageCount }, () => all);
+  return lower(
+    replicateSchedule(schedule, replicas),
+    replicateTopology(chainTopology(stageCount), replicas, steppers),
+  );
 }
 
-function actionCost(
-  stages: readonly UnitCost[],
-  weightMs: (stage: number, microBatchCount: number) => number,
-  messageMs: readonly number[],
-): ActionCost {
-  return action => {
-    const stage = stages[action.stage]!;
-    switch (action.kind) {
-      case 'forward':
-      case 'recompute':
-        return stage.forwardMs;
-      case 'backwardInput':
-        return stage.backwardInputMs;
-      case 'backwardWeight':
-        return weightMs(action.stage, action.microBatches.length);
-      case 'step':
-        return stage.stepMs;
-      case 'send':
-        // An activation crosses the cut behind its stage, a gradient the one before.
-        return messageMs[action.pass === 'backward' ? action.stage - 1 : action.stage] ?? 0;
-      case 'receive':
-        return 0;
-    }
+/**
+ * Costs of the stages as plain data. Of several micro-batches W is priced as one call over all their rows. That is what dense
+ * layers do on TensorFlow; of others it leaves out the fixed price of the further calls.
+ */
+function planCostsOf(
+  { graph, batchSize, replicas, costs }: PlanQuestion,
+  cuts: Cuts,
+  rows: number,
+): PlanCosts {
+  const [stages, doubled] = [rows, 2 * rows].map(count => stageCosts(costs.at(count), cuts));
+  return {
+    batchSize,
+    microBatchRows: rows,
+    stages: stages!.map((stage, index): StageCost => {
+      const lineOf = (kind: keyof UnitCost) => ({
+        ms: stage[kind],
+        msPerRow: (doubled![index]![kind] - stage[kind]) / rows,
+      });
+      return {
+        forward: lineOf('forwardMs'),
+        backwardInput: lineOf('backwardInputMs'),
+        backwardWeight: lineOf('backwardWeightMs'),
+        stepMs: stage.stepMs / replicas,
+      };
+    }),
+    messages: cutBytes(graph, cuts, rows).map(bytes => ({
+      ms: TRANSPORT.msPerMessage + bytes * TRANSPORT.msPerByte,
+      msPerRow: (bytes * TRANSPORT.msPerByte) / rows,
+    })),
+    replicaMessageMs: weightBytesOf(graph, cuts).map(
+      bytes => TRANSPORT.msPerMessage + (bytes / replicas) * TRANSPORT.msPerByte,
+    ),
   };
 }
 
-function steadyPeriod(schedule: Schedule, cost: ActionCost): number {
-  const makespan = (miniBatchCount: number): number =>
-    simulateSchedule(schedule, { cost, miniBatchCount }).makespan;
-  const half = SIMULATED_COUNT / 2;
-  return (makespan(SIMULATED_COUNT) - makespan(half)) / half;
+/** Of every stage. */
+function weightBytesOf({ nodes, layers }: ModelGraph, cuts: Cuts): number[] {
+  const bounds = [0, ...cuts, nodes.length];
+  return bounds.slice(1).map((end, stage) => {
+    const own = new Set(nodes.slice(bounds[stage], end).map(({ layer }) => layer));
+    return [...own].reduce((sum, layer) => sum + layers[layer]!.weightBytes, 0);
+  });
 }

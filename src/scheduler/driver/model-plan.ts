@@ -3,7 +3,7 @@ import type { CutModel, ModelGraph, SampleCoupling } from '../../model/index.js'
 import type { ResolvedOptions } from '../../options.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import type { CompileSpec } from '../../protocol/stage-spec.js';
-import type { RecomputeMode } from '../plan/index.js';
+import type { PlanCosts, RecomputeMode } from '../plan/index.js';
 import type { Warning } from './micro-batches.js';
 
 export interface ModelPlan {
@@ -18,6 +18,10 @@ export interface ModelPlan {
   readonly recompute: RecomputeMode;
   /** Measured time of every stage for one micro-batch; `undefined` where nothing was measured. */
   readonly stageMs: readonly number[] | undefined;
+  /** What the plan was made from; `undefined` where nothing was measured. */
+  readonly costs: PlanCosts | undefined;
+  /** Whether gradients are clipped by their norm over all stages. */
+  readonly globalNorm: boolean;
   /** See `SampleCoupling`. */
   readonly scalarLosses: readonly number[];
   readonly warnings: readonly Warning[];

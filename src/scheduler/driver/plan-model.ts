@@ -135,7 +135,7 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
           microBatchCount,
           workerOfStage: place(stageCount, pool.workerCount / replicas),
         });
-  const { cuts, stageMs, microBatchCount } = await choose(request, microBatchCounts, scheduleOf, pool);
+  const { cuts, stageMs, costs, microBatchCount } = await choose(request, microBatchCounts, scheduleOf, pool);
   const schedule = scheduleOf(microBatchCount);
   validateSchedule(schedule);
   return {
@@ -146,6 +146,8 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
     schedule,
     recompute: options.recompute,
     stageMs,
+    costs,
+    globalNorm: options.clipNorm !== undefined,
     scalarLosses: coupling.scalarLosses,
     warnings,
   };
@@ -157,11 +159,11 @@ async function choose(
   microBatchCounts: readonly number[],
   scheduleOf: (microBatchCount: number) => Schedule,
   pool: WorkerPool,
-): Promise<Pick<PlanChoice, 'cuts' | 'microBatchCount'> & { stageMs: readonly number[] | undefined }> {
+): Promise<Pick<PlanChoice, 'cuts' | 'microBatchCount'> & Pick<ModelPlan, 'stageMs' | 'costs'>> {
   const problem = partitionProblem(graph);
   const stated = asOptionError('partition', () => statedCuts(problem, options, stageCount));
   if (stated !== undefined && microBatchCounts.length === 1) {
-    return { cuts: stated, microBatchCount: microBatchCounts[0]!, stageMs: undefined };
+    return { cuts: stated, microBatchCount: microBatchCounts[0]!, stageMs: undefined, costs: undefined };
   }
   const { batchSize } = options;
   const costs = await measureCosts(graph, batchSize, optimizer, pool);
@@ -172,7 +174,7 @@ async function choose(
       statedCuts: stated,
       stageCount,
       replicas,
-      batchSize: Math.ceil(batchSize / replicas),
+      batchSize,
       microBatchCounts,
       costs,
       scheduleOf,

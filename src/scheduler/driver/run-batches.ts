@@ -10,7 +10,8 @@ import { type RunOptions, runSession, type StepReport } from './run.js';
 import type { Runtime } from './runtime.js';
 import type { DriverSession } from './session.js';
 
-export interface BatchRunOptions extends Pick<RunOptions, 'source' | 'recordActions' | 'describeStep'> {
+export interface BatchRunOptions
+  extends Pick<RunOptions, 'source' | 'recordActions' | 'recorder' | 'describeStep'> {
   readonly runtime: Runtime;
   readonly mode: RunMode;
   /** Mini-batches that are to follow, as far as that is known: lets the runtime's tuner try other plans meanwhile. */

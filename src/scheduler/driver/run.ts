@@ -20,6 +20,7 @@ import { OutputCollector, type OutputPart } from './output-collector.js';
 import { type DriverSession, STEPS_IN_FLIGHT } from './session.js';
 import { settleWithin } from './settle-within.js';
 import { StallWatch } from './stall-watch.js';
+import type { StepRecorder } from './step-recorder.js';
 
 /** Longest sleep of the driver between two looks at its workers; the bell wakes it long before. */
 const BELL_TIMEOUT_MS = 1_000;
@@ -43,6 +44,8 @@ export interface RunOptions {
   readonly source: AsyncIterator<MiniBatch> | Iterator<MiniBatch>;
   /** Whether reports list every action with its times; thousands of small objects a second, if steps are short. */
   readonly recordActions?: () => boolean;
+  /** Keeps the times of the last steps. */
+  readonly recorder?: StepRecorder;
   /** Number and learning rate of the next step. */
   readonly describeStep: () => { readonly number: number; readonly learningRate: number };
 }
@@ -179,8 +182,10 @@ class Run {
     this.#outputs.collect();
     for (; this.#reported < completed; this.#reported++) {
       const position = this.#reported;
-      const { number, rows } = this.#underWay.get(position)!;
+      const step = this.#underWay.get(position)!;
+      const { number, rows } = step;
       this.#underWay.delete(position);
+      this.#options.recorder?.record(step, this.#options.session.programs, board, position);
       const outputs = this.#outputs.take(position);
       this.#report({
         number,

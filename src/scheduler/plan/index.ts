@@ -13,6 +13,16 @@ export type { RecomputeMode } from './lower/recompute.js';
 export { type LowerOptions, lower } from './lower.js';
 export * from './partition/index.js';
 export { place } from './placement.js';
+export {
+  actionCostOf,
+  type CallCost,
+  type PlanCosts,
+  type Prediction,
+  predict,
+  type StageCost,
+  steadyPeriod,
+  type WorkerPrediction,
+} from './prediction.js';
 export { replicateSchedule, replicateTopology } from './replicate.js';
 export type { ScheduleGenerator, ScheduleParams } from './schedules/clock.js';
 export { forwardOnly } from './schedules/forward-only.js';
@@ -27,6 +37,7 @@ export {
   simulateSchedule,
   type WorkerUse,
 } from './simulate.js';
+export { isCompute, LastUses } from './simulation/last-use.js';
 export type { SlotCounts } from './simulation/run.js';
 export { type ChannelSlots, planSlots, type SlotOptions, slotCountsOf } from './slots.js';
 export {

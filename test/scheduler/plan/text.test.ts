@@ -115,7 +115,7 @@ describe('syntax errors', () => {
       `${header}\nworker 0: 0F0\nworker 1: 1F0 1X0`,
       3,
       16,
-      "a letter of 'F', 'B', 'W', 'R', 'S', 'G', 'V', 'N' or 'T'",
+      "a letter of 'F', 'B', 'W', 'R', 'S', 'G', 'V', 'P', 'U', 'N' or 'T'",
     ],
     [`${header}\nworker 0: 0F0 0F0>1`, 2, 15, 'a compute action (F, B or W), all that a schedule holds'],
     [`${header}\nworker 0: F0`, 2, 11, 'an action, beginning with its stage number'],

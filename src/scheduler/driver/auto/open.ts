@@ -40,6 +40,8 @@ export function replicaPlan({ graph, options, coupling }: PlanRequest, replicas:
     schedule,
     recompute: options.recompute,
     stageMs: undefined,
+    costs: undefined,
+    globalNorm: options.clipNorm !== undefined,
     scalarLosses: coupling.scalarLosses,
     warnings: [],
   };

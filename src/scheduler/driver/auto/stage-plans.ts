@@ -39,13 +39,19 @@ function predict(request: PlanRequest, costs: MeasuredCosts): PredictedPlan {
       microBatchCount,
       workerOfStage: place(stageCount, stageCount),
     });
-  const { cuts, microBatchCount, stageMs, periodMs } = choosePlan({
+  const {
+    cuts,
+    microBatchCount,
+    stageMs,
+    costs: planCosts,
+    periodMs,
+  } = choosePlan({
     graph,
     problem: partitionProblem(graph),
     statedCuts: stageCount === 1 ? [] : undefined,
     stageCount,
     replicas,
-    batchSize: Math.ceil(options.batchSize / replicas),
+    batchSize: options.batchSize,
     microBatchCounts,
     costs,
     scheduleOf,
@@ -59,6 +65,8 @@ function predict(request: PlanRequest, costs: MeasuredCosts): PredictedPlan {
     schedule,
     recompute: options.recompute,
     stageMs,
+    costs: planCosts,
+    globalNorm: options.clipNorm !== undefined,
     scalarLosses: coupling.scalarLosses,
     warnings: [],
   };

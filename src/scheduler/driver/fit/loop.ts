@@ -22,6 +22,7 @@ import { ReportQueue } from '../report-queue.js';
 import type { StepReport } from '../run.js';
 import { runBatches } from '../run-batches.js';
 import type { Runtime } from '../runtime.js';
+import type { StepRecorder } from '../step-recorder.js';
 import type { StopRequest } from '../stop-request.js';
 import { applySchedule, type LearningRateSchedule } from './learning-rate.js';
 import { NanWatch } from './nan-watch.js';
@@ -38,6 +39,7 @@ export interface FitContext {
   readonly warn: Warn;
   /** Whether anybody listens to the events: if not, the actions of a step are not listed. */
   readonly isObserved: () => boolean;
+  readonly recorder: StepRecorder;
   /** Counts the trainer's training steps. */
   readonly steps: { count: number };
   /** Fires when nobody wants the result any more. */
@@ -149,6 +151,7 @@ export class FitLoop {
       source: this.#miniBatches(epoch, reports, means),
       recordActions: () => this.#context.isObserved(),
       remainingSteps: () => this.#remainingSteps(epoch),
+      recorder: this.#context.recorder,
       describeStep: () => ({ number: steps.count++, learningRate: learningRateOf(this.#optimizer) }),
     });
     await lastValueFrom(

@@ -16,7 +16,7 @@ export async function trainOnBatch(
   y: unknown,
   { classWeight, sampleWeight }: TrainOnBatchArgs,
 ): Promise<readonly number[]> {
-  const { model, runtime, emit, warn, isObserved, steps } = context;
+  const { model, runtime, emit, warn, isObserved, recorder, steps } = context;
   const owner = { model, compile: runtime.compile };
   const data = weightedByClass(owner, await labelledData(owner, x, y, sampleWeight), classWeight);
   checkTrainables(context);
@@ -27,6 +27,7 @@ export async function trainOnBatch(
       mode: 'train',
       source: [batch].values(),
       recordActions: isObserved,
+      recorder,
       describeStep: () => ({
         number: steps.count++,
         learningRate: learningRateOf(compiled(model).optimizer_!),
