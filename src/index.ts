@@ -18,7 +18,7 @@ export { ModelFileError, type ModelFileProblem } from './io/errors.js';
 export { fileSystem } from './io/file-system.js';
 export type { PipelineOptions } from './options.js';
 export { PipelinedModel, pipeline } from './pipeline.js';
-export type { Plan, StagePlan } from './plan.js';
+export type { CandidatePlan, Plan, StagePlan } from './plan.js';
 export type {
   Action,
   ActionKind,
