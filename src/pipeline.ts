@@ -1,6 +1,6 @@
 /** The public face of a trainer: a `tf.LayersModel`'s methods over a pipeline of worker threads. */
 import * as tf from '@tensorflow/tfjs';
-import { Observable, Subject } from 'rxjs';
+import { Observable, Subject, type Unsubscribable } from 'rxjs';
 import { withBackend } from './backends/index.js';
 import { CallGate } from './call-gate.js';
 import { StageError, StateError } from './errors.js';
@@ -34,6 +34,7 @@ import {
 import { countStages } from './scheduler/driver/plan-model.js';
 import { Runtime } from './scheduler/driver/runtime.js';
 import { StopRequest } from './scheduler/driver/stop-request.js';
+import type { ThreadSource } from './scheduler/driver/thread-source.js';
 import { importSetupModules } from './setup-modules.js';
 import { isTraining, setTraining } from './tfjs/internals.js';
 
@@ -45,7 +46,36 @@ import { isTraining, setTraining } from './tfjs/internals.js';
  * @throws ModelError for a model that is not compiled, not built, or no LayersModel
  * @throws BackendError for a backend that was asked for and cannot load
  */
-export async function pipeline(model: tf.LayersModel, options?: PipelineOptions): Promise<PipelinedModel> {
+export function pipeline(model: tf.LayersModel, options?: PipelineOptions): Promise<PipelinedModel> {
+  return openTrainer(model, options, {});
+}
+
+/**
+ * What a trainer takes from whoever runs several of them side by side.
+ *
+ * @internal
+ */
+export interface TrainerHost {
+  /** Where worker threads come from. Default: threads of the trainer's own. */
+  readonly threads?: ThreadSource | undefined;
+  /** Breaks off the opening of the trainer. */
+  readonly signal?: AbortSignal | undefined;
+  /** Shows the progress of every fit, whatever its `verbose`. */
+  readonly showProgress?:
+    | ((trainer: { readonly events$: Observable<TrainerEvent> }) => Unsubscribable)
+    | undefined;
+}
+
+/**
+ * `pipeline()` for a trainer among others.
+ *
+ * @internal
+ */
+export async function openTrainer(
+  model: tf.LayersModel,
+  options: PipelineOptions | undefined,
+  { threads, signal, showProgress: show }: TrainerHost,
+): Promise<PipelinedModel> {
   const resolved = parseOptions(options);
   const graph = readGraph(model);
   assertCompiled(model);
@@ -62,6 +92,8 @@ export async function pipeline(model: tf.LayersModel, options?: PipelineOptions)
       functions: functionLocator(modules),
       seed,
       poison: process.env['MILLRACE_POISON_SLOTS'] === '1',
+      threads,
+      signal,
     }),
   }));
   const warnings = [
@@ -74,6 +106,7 @@ export async function pipeline(model: tf.LayersModel, options?: PipelineOptions)
     plan: describePlan(runtime.plan, backend, runtime.pool.infos[0]!.backendVersion),
     seed,
     warnings,
+    showProgress: show,
   });
 }
 
@@ -83,6 +116,7 @@ interface TrainerParts {
   readonly plan: Plan;
   readonly seed: number;
   readonly warnings: readonly { readonly code: string; readonly message: string }[];
+  readonly showProgress: TrainerHost['showProgress'];
 }
 
 /** A model that trains, evaluates and predicts as a pipeline. Made by `pipeline()`. */
@@ -99,13 +133,15 @@ export class PipelinedModel implements AsyncDisposable {
   readonly #steps = { count: 0 };
   readonly #fits = { count: 0 };
   readonly #gate: CallGate;
+  readonly #showProgress: TrainerHost['showProgress'];
 
-  private constructor({ model, runtime, plan, seed, warnings }: TrainerParts) {
+  private constructor({ model, runtime, plan, seed, warnings, showProgress: show }: TrainerParts) {
     this.model = model;
     this.plan = plan;
     this.#runtime = runtime;
     this.#seed = seed;
     this.#warnings = warnings;
+    this.#showProgress = show;
     this.#gate = new CallGate({
       onFailure: error => this.#events$.next({ kind: 'failure', error }),
       recover: () => runtime.recover(),
@@ -306,10 +342,10 @@ export class PipelinedModel implements AsyncDisposable {
     setTraining(this.model, true);
     // Of its own, so that it does not count as somebody who wants the actions of every step.
     const shown$ = new Subject<TrainerEvent>();
+    const isVerbose = verbose === 1 || verbose === 2;
     const progress =
-      verbose === 1 || verbose === 2
-        ? showProgress({ events$: shown$ }, { lines: verbose === 2 })
-        : undefined;
+      this.#showProgress?.({ events$: shown$ }) ??
+      (isVerbose ? showProgress({ events$: shown$ }, { lines: verbose === 2 }) : undefined);
     try {
       await this.#runtime.prepare();
       return await task(this.#context(stop, progress && shown$));

@@ -25,6 +25,7 @@ import { sumsLayoutOf } from './logs.js';
 import { checkPlan, countStages, type ModelPlan, planModel } from './plan-model.js';
 import { DriverSession, type SessionGeometry } from './session.js';
 import { StateWatch } from './state-watch.js';
+import type { ThreadSource } from './thread-source.js';
 import { WeightSync } from './weights.js';
 import { WorkerPool } from './worker-pool.js';
 
@@ -38,6 +39,10 @@ export interface RuntimeParts {
   readonly seed: number;
   /** Poisons freed slots; for tests. */
   readonly poison: boolean;
+  /** Where the workers' threads come from. Default: threads of the trainer's own. */
+  readonly threads?: ThreadSource | undefined;
+  /** Breaks off the start. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Sessions kept open at a time: training, validating and predicting, each at a full size and a leftover one. */
@@ -81,7 +86,9 @@ export class Runtime {
     const { stageCount, workerCount } = countStages(graph, options, availableParallelism());
     const request = { graph, options, stageCount, coupling: probeCoupling(graph) };
     checkPlan(request);
-    const pool = await startPool(parts, workerCount);
+    const pool = await startPool(parts, workerCount, parts.signal);
+    const giveUp = (): void => void pool.close();
+    parts.signal?.addEventListener('abort', giveUp);
     try {
       const runtime = new Runtime(parts, await planModel({ ...request, optimizer }, pool), pool);
       await runtime.#build();
@@ -90,6 +97,8 @@ export class Runtime {
     } catch (error) {
       await pool.close();
       throw error;
+    } finally {
+      parts.signal?.removeEventListener('abort', giveUp);
     }
   }
 
@@ -288,12 +297,12 @@ function compileSpecOf({ graph: { model }, functions, options }: RuntimeParts): 
 }
 
 function startPool(
-  { backend, setup, seed, options }: RuntimeParts,
+  { backend, setup, seed, options, threads }: RuntimeParts,
   workerCount: number,
   signal?: AbortSignal,
 ): Promise<WorkerPool> {
   const batchNorm = options.batchNorm === 'auto' ? 'micro-batch' : options.batchNorm;
-  return WorkerPool.start({ workerCount, backend, setup, seed, batchNorm }, signal);
+  return WorkerPool.start({ workerCount, backend, setup, seed, batchNorm }, { threads, signal });
 }
 
 /** What changes when layers are added to a `tf.Sequential` or taken away. */

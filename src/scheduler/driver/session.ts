@@ -121,7 +121,7 @@ export class DriverSession {
           board: board.buffer,
           boardLayout: board.layout,
           stallTimeoutMs: plan.stallTimeoutMs,
-          spinCount: spinCountFor(pool.workerCount, availableParallelism()),
+          spinCount: spinCountFor(pool.activeWorkerCount, availableParallelism()),
           poison: plan.poison,
           ...(clipNorm === undefined ? {} : { clipNorm }),
           ...(plan.durations === undefined ? {} : { durations: plan.durations }),
