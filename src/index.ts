@@ -60,3 +60,18 @@ export type {
   TrainOnBatchArgs,
   ValidationTensors,
 } from './scheduler/driver/fit/index.js';
+export {
+  type CancelledTrial,
+  type CompletedTrial,
+  type DatasetTrial,
+  type FailedTrial,
+  type ParallelOptions,
+  parallel,
+  type TensorTrial,
+  type Trial,
+  type TrialFitArgs,
+  type TrialFitDatasetArgs,
+  type TrialResult,
+  type Trials,
+  type TrialTensors,
+} from './tasks/index.js';
