@@ -159,6 +159,19 @@ module.exports = {
       to: { path: '^src/options\\.ts$', dependencyTypesNot: ['type-only'] },
     },
     room(
+      'profiles-arrows',
+      'profiles',
+      ['^src/scheduler/driver/profile-store\\.ts$', '^src/io/atomic-write\\.ts$', '^src/setup/index\\.js$'],
+      'profiles keeps what the driver has measured, in the same folder as the set-up',
+    ),
+    {
+      name: 'profiles-imports-only-types-of-driver',
+      comment: 'It is handed to the driver and knows the interface alone.',
+      severity: 'error',
+      from: { path: '^src/profiles/' },
+      to: { path: '^src/scheduler/driver/', dependencyTypesNot: ['type-only'] },
+    },
+    room(
       'stages-arrows',
       'stages',
       ['^src/model/', '^src/transport/', '^src/backends/', '^src/tfjs/'],

@@ -19,6 +19,7 @@ export { fileSystem } from './io/file-system.js';
 export type { PipelineOptions } from './options.js';
 export { PipelinedModel, pipeline } from './pipeline.js';
 export type { Plan, StagePlan } from './plan.js';
+export type { LayerProfile, MicroBatchProfile, ModelProfile } from './profile.js';
 export type {
   Action,
   CommunicationAction,
@@ -35,6 +36,7 @@ export type {
 export type { Schedule } from './protocol/schedule.js';
 export type { BackendName } from './protocol/stage-spec.js';
 export { formatPlan } from './report/plan-table.js';
+export { formatProfile } from './report/profile-table.js';
 export { type ProgressOptions, showProgress } from './report/progress.js';
 export { type TensorBoardOptions, tensorBoard } from './report/tensorboard/index.js';
 export type { UserCallbacks } from './scheduler/driver/callbacks.js';

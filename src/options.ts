@@ -69,6 +69,7 @@ const OPTIONS = {
     'a list with a number for each output, or an object of numbers by output name',
   ],
   seed: [z.int().min(0).optional(), 'a whole number of at least 0'],
+  cache: [z.union([z.boolean(), z.string().min(1)]).default(true), 'true, false or the path of a folder'],
   stallTimeoutMs: [
     // Zod's own numbers are finite; Infinity switches the watch off.
     z.custom<number>(value => typeof value === 'number' && value > 0).default(60_000),

@@ -49,6 +49,11 @@ export interface PipelineOptions {
   readonly setup?: string | readonly string[] | undefined;
   /** Of shuffling and of random layers, for runs that can be repeated. A random one by default. */
   readonly seed?: number | undefined;
+  /**
+   * Where measured times of layers are kept for later trainers of such a model on this machine: `true` in the user's cache
+   * folder, a path in a folder of your own, `false` nowhere. Default `true`.
+   */
+  readonly cache?: boolean | string | undefined;
   /** How long nothing may move before `fit` gives up, in milliseconds; `Infinity` for ever. Default 60,000. */
   readonly stallTimeoutMs?: number | undefined;
 }

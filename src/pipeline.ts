@@ -7,6 +7,8 @@ import { StageError, StateError } from './errors.js';
 import { assertCompiled, functionLocator, readGraph } from './model/index.js';
 import { type PipelineOptions, parseOptions } from './options.js';
 import { describePlan, type Plan } from './plan.js';
+import { describeProfile, type ModelProfile } from './profile.js';
+import { openProfiles } from './profiles/index.js';
 import { showProgress } from './report/progress.js';
 import { checkDataset, type UserDataset } from './scheduler/driver/data/dataset.js';
 import type { UserTensors } from './scheduler/driver/data/tensors.js';
@@ -94,6 +96,7 @@ export async function openTrainer(
       poison: process.env['MILLRACE_POISON_SLOTS'] === '1',
       threads,
       signal,
+      profiles: await openProfiles(resolved.cache, { warnings: choice.warnings, setup: [...modules.keys()] }),
     }),
   }));
   const warnings = [
@@ -291,6 +294,19 @@ export class PipelinedModel implements AsyncDisposable {
       await this.#runtime.prepare();
       this.model.resetStates();
       await this.#runtime.resetStates();
+    });
+  }
+
+  /**
+   * What every layer costs on this machine: times of its passes for two sizes of micro-batch, and bytes. Measured in the
+   * workers, all at once, in a few seconds, unless it was measured before (see the option `cache`).
+   */
+  profile(): Promise<ModelProfile> {
+    return this.#gate.run('profile', new StopRequest(), async () => {
+      await this.#runtime.prepare();
+      const sizes = await this.#runtime.profile();
+      const { pool, plan } = this.#runtime;
+      return describeProfile(sizes, plan.cut.graph, this.plan, pool.workerCount);
     });
   }
 

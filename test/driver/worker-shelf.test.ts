@@ -141,6 +141,15 @@ describe('a thread is not used again', () => {
 });
 
 describe('a shelf', () => {
+  it('tells its pools how many workers may compute at once, so that they spin only where each has a core', async () => {
+    const shelf = newShelf(3);
+    expect((await startOn(shelf)).activeWorkerCount).toBe(3);
+    expect((await startOn(shelf, { workerCount: 4 })).activeWorkerCount).toBe(4);
+    const alone = await WorkerPool.start(OPTIONS);
+    pools.push(alone);
+    expect(alone.activeWorkerCount).toBe(1);
+  });
+
   it('gives no threads once it is closed, and ends those that come back', async () => {
     const shelf = newShelf();
     const pool = await startOn(shelf);

@@ -32,6 +32,7 @@ import {
 import { choosePlan, type PlanChoice } from './choose-plan.js';
 import { measureCosts } from './measure.js';
 import { allowedMicroBatches, type Warning } from './micro-batches.js';
+import type { ProfileStore } from './profile-store.js';
 import type { WorkerPool } from './worker-pool.js';
 
 export interface ModelPlan {
@@ -111,7 +112,12 @@ function checkAgainstSchedule(
 }
 
 /** Everything that can be refused before a worker starts. */
-export function checkPlan({ graph, options, stageCount, coupling }: Omit<PlanRequest, 'optimizer'>): void {
+export function checkPlan({
+  graph,
+  options,
+  stageCount,
+  coupling,
+}: Omit<PlanRequest, 'optimizer' | 'profiles'>): void {
   asOptionError('partition', () => statedCuts(partitionProblem(graph), options, stageCount));
   allowedMicroBatches(graph, options, stageCount, coupling);
 }
@@ -122,6 +128,8 @@ export interface PlanRequest {
   readonly stageCount: number;
   readonly optimizer: CompileSpec['optimizer'];
   readonly coupling: SampleCoupling;
+  /** Where measured times are kept. */
+  readonly profiles?: ProfileStore | undefined;
 }
 
 export async function planModel(request: PlanRequest, pool: WorkerPool): Promise<ModelPlan> {
@@ -152,7 +160,7 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
 
 /** Measures only where something is left to decide. */
 async function choose(
-  { graph, options, stageCount, optimizer }: PlanRequest,
+  { graph, options, stageCount, optimizer, profiles }: PlanRequest,
   microBatchCounts: readonly number[],
   scheduleOf: (microBatchCount: number) => Schedule,
   pool: WorkerPool,
@@ -163,7 +171,7 @@ async function choose(
     return { cuts: stated, microBatchCount: microBatchCounts[0]!, stageMs: undefined };
   }
   const { batchSize } = options;
-  const costs = await measureCosts(graph, batchSize, optimizer, pool);
+  const costs = await measureCosts(graph, batchSize, optimizer, pool, profiles);
   return asOptionError('partition', () =>
     choosePlan({
       graph,

@@ -22,7 +22,9 @@ import type { BackendName, CompileSpec, StageSpec } from '../../protocol/stage-s
 import { compiled, variableOf } from '../../tfjs/internals.js';
 import { forwardOnly } from '../plan/index.js';
 import { sumsLayoutOf } from './logs.js';
+import { profileModel } from './measure.js';
 import { checkPlan, countStages, type ModelPlan, planModel } from './plan-model.js';
+import { type ProfiledSize, type ProfileStore, RememberedProfiles } from './profile-store.js';
 import { DriverSession, type SessionGeometry } from './session.js';
 import { StateWatch } from './state-watch.js';
 import type { ThreadSource } from './thread-source.js';
@@ -43,6 +45,8 @@ export interface RuntimeParts {
   readonly threads?: ThreadSource | undefined;
   /** Breaks off the start. */
   readonly signal?: AbortSignal | undefined;
+  /** Where measured times of layers outlive the trainer. */
+  readonly profiles?: ProfileStore | undefined;
 }
 
 /** Sessions kept open at a time: training, validating and predicting, each at a full size and a leftover one. */
@@ -51,6 +55,7 @@ const MAX_OPEN_SESSIONS = 6;
 export class Runtime {
   #plan: ModelPlan;
   readonly #parts: RuntimeParts;
+  readonly #profiles: ProfileStore;
   #pool: WorkerPool;
   /** While a broken pool is replaced. */
   #replacing: Promise<void> | undefined;
@@ -66,8 +71,9 @@ export class Runtime {
   /** The first one was used longest ago. */
   readonly #sessions = new Set<DriverSession>();
 
-  private constructor(parts: RuntimeParts, plan: ModelPlan, pool: WorkerPool) {
+  private constructor(parts: RuntimeParts, plan: ModelPlan, pool: WorkerPool, profiles: ProfileStore) {
     this.#parts = parts;
+    this.#profiles = profiles;
     this.#plan = plan;
     this.#pool = pool;
     this.#compiledAs = identityOf(parts.graph.model);
@@ -90,7 +96,9 @@ export class Runtime {
     const giveUp = (): void => void pool.close();
     parts.signal?.addEventListener('abort', giveUp);
     try {
-      const runtime = new Runtime(parts, await planModel({ ...request, optimizer }, pool), pool);
+      const profiles = new RememberedProfiles(parts.profiles);
+      const plan = await planModel({ ...request, optimizer, profiles }, pool);
+      const runtime = new Runtime(parts, plan, pool, profiles);
       await runtime.#build();
       runtime.#states = new StateWatch(graph.layers.map(({ layer }) => layer));
       return runtime;
@@ -276,6 +284,12 @@ export class Runtime {
 
   async resetStates(): Promise<void> {
     await this.#pool.all(worker => worker.resetStates());
+  }
+
+  /** Times of every node of the model as it is now compiled, measured unless they are known. */
+  profile(): Promise<readonly ProfiledSize[]> {
+    const { graph, options } = this.#parts;
+    return profileModel(graph, options.batchSize, this.#compile.optimizer, this.#pool, this.#profiles);
   }
 
   /** Tensors alive in every worker; tests compare it between steps. */
