@@ -103,9 +103,10 @@ module.exports = {
     },
     {
       name: 'nothing-imports-the-public-face',
-      comment: 'pipeline.ts and index.ts sit on top of the rooms; rooms do not reach up.',
+      comment:
+        'pipeline.ts and index.ts sit on top of the rooms; rooms do not reach up, except tasks, which stands on pipeline.',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(cli/|index\\.ts$)' },
+      from: { path: '^src/', pathNot: '^src/(cli/|tasks/|index\\.ts$)' },
       to: { path: '^src/(pipeline|index)\\.ts$' },
     },
     {
@@ -158,6 +159,19 @@ module.exports = {
       to: { path: '^src/options\\.ts$', dependencyTypesNot: ['type-only'] },
     },
     room(
+      'profiles-arrows',
+      'profiles',
+      ['^src/scheduler/driver/profile-store\\.ts$', '^src/io/atomic-write\\.ts$', '^src/setup/index\\.js$'],
+      'profiles keeps what the driver has measured, in the same folder as the set-up',
+    ),
+    {
+      name: 'profiles-imports-only-types-of-driver',
+      comment: 'It is handed to the driver and knows the interface alone.',
+      severity: 'error',
+      from: { path: '^src/profiles/' },
+      to: { path: '^src/scheduler/driver/', dependencyTypesNot: ['type-only'] },
+    },
+    room(
       'stages-arrows',
       'stages',
       ['^src/model/', '^src/transport/', '^src/backends/', '^src/tfjs/'],
@@ -170,6 +184,23 @@ module.exports = {
       from: { path: '^src/report/timeline/page/' },
       to: { pathNot: '^src/report/timeline/page/', dependencyTypesNot: ['type-only'] },
     },
+    {
+      name: 'nothing-imports-tasks',
+      comment: 'Running several trainings stands on running one.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(tasks/|index\\.ts$)' },
+      to: { path: '^src/tasks/' },
+    },
+    room(
+      'tasks-arrows',
+      'tasks',
+      [
+        '^src/(pipeline|options|pipeline-options)\\.ts$',
+        '^src/report/',
+        '^src/scheduler/driver/(worker-shelf|data/dataset|data/tensors|fit/index)\\.ts$',
+      ],
+      'a task is a trainer of its own; of the driver tasks know the threads that they share, and the types of data and arguments',
+    ),
     room(
       'cli-arrows',
       'cli',

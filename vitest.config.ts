@@ -5,6 +5,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // No test writes into the user's caches.
+    globalSetup: ['test/own-cache.ts'],
     pool: 'forks',
     fileParallelism: false,
     testTimeout: 120_000,

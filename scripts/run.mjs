@@ -10,6 +10,7 @@
  *   node scripts/run.mjs bench [arguments for bench/bench.mjs]
  *   node scripts/run.mjs bench:setup [arguments for pip]
  *   node scripts/run.mjs bench:transport [arguments for bench/transport.mjs]
+ *   node scripts/run.mjs bench:tasks [arguments for bench/tasks.mjs]
  *
  * The steps are called from here and not from npm's `prestart` and `pretest`, which npm skips without a word when the
  * user has set `ignore-scripts`.
@@ -72,6 +73,7 @@ const commands = {
     await timed(() => setUpTorch({ pipArgs, say }));
   },
   'bench:transport': prepared('bench/transport.mjs'),
+  'bench:tasks': prepared('bench/tasks.mjs'),
 };
 
 const [name = '', ...args] = process.argv.slice(2);

@@ -19,6 +19,7 @@ export { fileSystem } from './io/file-system.js';
 export type { PipelineOptions } from './options.js';
 export { PipelinedModel, pipeline } from './pipeline.js';
 export type { CandidatePlan, Plan, StagePlan } from './plan.js';
+export type { LayerProfile, MicroBatchProfile, ModelProfile } from './profile.js';
 export type {
   Action,
   ActionKind,
@@ -36,6 +37,7 @@ export type {
 export type { Schedule } from './protocol/schedule.js';
 export type { BackendName } from './protocol/stage-spec.js';
 export { formatPlan } from './report/plan-table.js';
+export { formatProfile } from './report/profile-table.js';
 export { type ProgressOptions, showProgress } from './report/progress.js';
 export { type TensorBoardOptions, tensorBoard } from './report/tensorboard/index.js';
 export {
@@ -78,3 +80,18 @@ export type {
   StageCost,
   WorkerPrediction,
 } from './scheduler/plan/index.js';
+export {
+  type CancelledTrial,
+  type CompletedTrial,
+  type DatasetTrial,
+  type FailedTrial,
+  type ParallelOptions,
+  parallel,
+  type TensorTrial,
+  type Trial,
+  type TrialFitArgs,
+  type TrialFitDatasetArgs,
+  type TrialResult,
+  type Trials,
+  type TrialTensors,
+} from './tasks/index.js';

@@ -71,6 +71,7 @@ const OPTIONS = {
   ],
   seed: [z.int().min(0).optional(), 'a whole number of at least 0'],
   timelineSteps: [z.int().min(0).default(32), 'a whole number of at least 0'],
+  cache: [z.union([z.boolean(), z.string().min(1)]).default(true), 'true, false or the path of a folder'],
   stallTimeoutMs: [
     // Zod's own numbers are finite; Infinity switches the watch off.
     z.custom<number>(value => typeof value === 'number' && value > 0).default(60_000),

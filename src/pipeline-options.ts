@@ -57,6 +57,11 @@ export interface PipelineOptions {
   readonly seed?: number | undefined;
   /** How many of the last training steps `timeline()` can show; 0 records none. Default 32. */
   readonly timelineSteps?: number | undefined;
+  /**
+   * Where measured times of layers are kept for later trainers of such a model on this machine: `true` in the user's cache
+   * folder, a path in a folder of your own, `false` nowhere. Default `true`.
+   */
+  readonly cache?: boolean | string | undefined;
   /** How long nothing may move before `fit` gives up, in milliseconds; `Infinity` for ever. Default 60,000. */
   readonly stallTimeoutMs?: number | undefined;
 }

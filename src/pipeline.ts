@@ -1,6 +1,6 @@
 /** The public face of a trainer: a `tf.LayersModel`'s methods over a pipeline of worker threads. */
 import * as tf from '@tensorflow/tfjs';
-import { Observable, Subject } from 'rxjs';
+import { Observable, Subject, type Unsubscribable } from 'rxjs';
 import { type BackendChoice, withBackend } from './backends/index.js';
 import { CallGate } from './call-gate.js';
 import { describePlan } from './describe-plan.js';
@@ -8,6 +8,8 @@ import { StageError, StateError } from './errors.js';
 import { assertCompiled, functionLocator, readGraph } from './model/index.js';
 import { type PipelineOptions, parseOptions } from './options.js';
 import type { Plan } from './plan.js';
+import { describeProfile, type ModelProfile } from './profile.js';
+import { openProfiles } from './profiles/index.js';
 import { showProgress } from './report/progress.js';
 import { Timeline } from './report/timeline/index.js';
 import { checkDataset, type UserDataset } from './scheduler/driver/data/dataset.js';
@@ -38,6 +40,7 @@ import { predictPlan } from './scheduler/driver/predict-plan.js';
 import { Runtime } from './scheduler/driver/runtime.js';
 import { StepRecorder } from './scheduler/driver/step-recorder.js';
 import { StopRequest } from './scheduler/driver/stop-request.js';
+import type { ThreadSource } from './scheduler/driver/thread-source.js';
 import { importSetupModules } from './setup-modules.js';
 import { isTraining, setTraining } from './tfjs/internals.js';
 
@@ -49,7 +52,36 @@ import { isTraining, setTraining } from './tfjs/internals.js';
  * @throws ModelError for a model that is not compiled, not built, or no LayersModel
  * @throws BackendError for a backend that was asked for and cannot load
  */
-export async function pipeline(model: tf.LayersModel, options?: PipelineOptions): Promise<PipelinedModel> {
+export function pipeline(model: tf.LayersModel, options?: PipelineOptions): Promise<PipelinedModel> {
+  return openTrainer(model, options, {});
+}
+
+/**
+ * What a trainer takes from whoever runs several of them side by side.
+ *
+ * @internal
+ */
+export interface TrainerHost {
+  /** Where worker threads come from. Default: threads of the trainer's own. */
+  readonly threads?: ThreadSource | undefined;
+  /** Breaks off the opening of the trainer. */
+  readonly signal?: AbortSignal | undefined;
+  /** Shows the progress of every fit, whatever its `verbose`. */
+  readonly showProgress?:
+    | ((trainer: { readonly events$: Observable<TrainerEvent> }) => Unsubscribable)
+    | undefined;
+}
+
+/**
+ * `pipeline()` for a trainer among others.
+ *
+ * @internal
+ */
+export async function openTrainer(
+  model: tf.LayersModel,
+  options: PipelineOptions | undefined,
+  { threads, signal, showProgress: show }: TrainerHost,
+): Promise<PipelinedModel> {
   const resolved = parseOptions(options);
   const graph = readGraph(model);
   assertCompiled(model);
@@ -66,6 +98,9 @@ export async function pipeline(model: tf.LayersModel, options?: PipelineOptions)
       functions: functionLocator(modules),
       seed,
       poison: process.env['MILLRACE_POISON_SLOTS'] === '1',
+      threads,
+      signal,
+      profiles: await openProfiles(resolved.cache, { warnings: choice.warnings, setup: [...modules.keys()] }),
     }),
   }));
   const warnings = [
@@ -79,6 +114,7 @@ export async function pipeline(model: tf.LayersModel, options?: PipelineOptions)
     seed,
     timelineSteps: resolved.timelineSteps,
     warnings,
+    showProgress: show,
   });
 }
 
@@ -89,6 +125,7 @@ interface TrainerParts {
   readonly seed: number;
   readonly timelineSteps: number;
   readonly warnings: readonly { readonly code: string; readonly message: string }[];
+  readonly showProgress: TrainerHost['showProgress'];
 }
 
 /** A model that trains, evaluates and predicts as a pipeline. Made by `pipeline()`. */
@@ -105,14 +142,17 @@ export class PipelinedModel implements AsyncDisposable {
   readonly #fits = { count: 0 };
   readonly #recorder: StepRecorder;
   readonly #gate: CallGate;
+  readonly #showProgress: TrainerHost['showProgress'];
 
-  private constructor({ model, runtime, backend, seed, timelineSteps, warnings }: TrainerParts) {
+  private constructor(parts: TrainerParts) {
+    const { model, runtime, backend, seed, timelineSteps, warnings } = parts;
     this.model = model;
     this.#backend = backend;
     this.#runtime = runtime;
     this.#seed = seed;
     this.#warnings = warnings;
     this.#recorder = new StepRecorder(timelineSteps);
+    this.#showProgress = parts.showProgress;
     this.#gate = new CallGate({
       onFailure: error => this.#events$.next({ kind: 'failure', error }),
       recover: () => runtime.recover(),
@@ -290,6 +330,19 @@ export class PipelinedModel implements AsyncDisposable {
     });
   }
 
+  /**
+   * What every layer costs on this machine: times of its passes for two sizes of micro-batch, and bytes. Measured in the
+   * workers, all at once, in a few seconds, unless it was measured before (see the option `cache`).
+   */
+  profile(): Promise<ModelProfile> {
+    return this.#gate.run('profile', new StopRequest(), async () => {
+      await this.#runtime.prepare();
+      const sizes = await this.#runtime.profile();
+      const { pool, plan } = this.#runtime;
+      return describeProfile(sizes, plan.cut.graph, this.plan, pool.workerCount);
+    });
+  }
+
   /** Tensors alive in each worker. */
   memory(): Promise<readonly { readonly tensorCount: number; readonly tensorBytes: number }[]> {
     return this.#gate.run('memory', new StopRequest(), async () => {
@@ -338,10 +391,10 @@ export class PipelinedModel implements AsyncDisposable {
     setTraining(this.model, true);
     // Of its own, so that it does not count as somebody who wants the actions of every step.
     const shown$ = new Subject<TrainerEvent>();
+    const isVerbose = verbose === 1 || verbose === 2;
     const progress =
-      verbose === 1 || verbose === 2
-        ? showProgress({ events$: shown$ }, { lines: verbose === 2 })
-        : undefined;
+      this.#showProgress?.({ events$: shown$ }) ??
+      (isVerbose ? showProgress({ events$: shown$ }, { lines: verbose === 2 }) : undefined);
     try {
       await this.#runtime.prepare();
       return await task(this.#context(stop, progress && shown$));

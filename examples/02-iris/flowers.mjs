@@ -51,6 +51,11 @@ class Flowers {
     return this.#flowers.map(({ species }) => species);
   }
 
+  /** The same in another order, since they come sorted by species. */
+  shuffled(seed) {
+    return new Flowers(shuffled(this.count, seed).map(index => this.#flowers[index]));
+  }
+
   /** @returns {{ x: tf.Tensor2D, y: tf.Tensor2D }} lengths, and species as one-hot rows */
   toTensors() {
     return {

@@ -63,7 +63,10 @@ export interface MemoryInfo {
 }
 
 export interface WorkerApi {
+  /** Makes the thread a worker of a pool. Another pool may do so later, with the same backend and set-up modules. */
   init(init: WorkerInit): Promise<Reply<WorkerInfo>>;
+  /** Disposes everything that the pool has built. Returns how many tensors there are beyond those of a new worker. */
+  clear(): Promise<Reply<number>>;
   build(stages: readonly StageSpec[], compile: CompileSpec): Promise<Reply<void>>;
   profile(
     model: StageSpec,

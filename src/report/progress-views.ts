@@ -13,9 +13,9 @@ export interface ProgressView {
   say(line: string): void;
 }
 
-const BAR_COLUMNS = 24;
+export const BAR_COLUMNS = 24;
 /** Steps of a bar: finer than a terminal is wide. */
-const BAR_TOTAL = 10_000;
+export const BAR_TOTAL = 10_000;
 
 export class BarView implements ProgressView {
   readonly #stream: NodeJS.WritableStream;
@@ -67,10 +67,13 @@ const LINE_INTERVAL_MS = 10_000;
 
 export class LineView implements ProgressView {
   readonly #stream: NodeJS.WritableStream;
+  readonly #prefix: string;
   #lastLineMs = Number.NEGATIVE_INFINITY;
 
-  constructor(stream: NodeJS.WritableStream) {
+  /** @param prefix of every line, where several trainings write to the same stream */
+  constructor(stream: NodeJS.WritableStream, prefix = '') {
     this.#stream = stream;
+    this.#prefix = prefix;
   }
 
   begin(meter: EpochMeter): void {
@@ -91,16 +94,20 @@ export class LineView implements ProgressView {
   }
 
   say(line: string): void {
-    this.#stream.write(`${line}\n`);
+    this.#stream.write(`${this.#prefix}${line}\n`);
   }
 }
 
-function title({ facts: { epoch, epochs } }: EpochMeter): string {
+export function title({ facts: { epoch, epochs } }: EpochMeter): string {
   return `epoch ${String(epoch + 1).padStart(String(epochs).length)}/${epochs}`;
 }
 
 /** `remainingMs` is left out when the epoch is over: then the time that it took is told. */
-function facts(logs: Readonly<Record<string, number>>, meter: EpochMeter, remainingMs?: number): string {
+export function facts(
+  logs: Readonly<Record<string, number>>,
+  meter: EpochMeter,
+  remainingMs?: number,
+): string {
   const parts = Object.entries(logs).map(([name, value]) => `${readableName(name)} ${formatMetric(value)}`);
   if (meter.rows > 0) {
     parts.push(`${formatCount(meter.samplesPerSecond)} samples/s`);

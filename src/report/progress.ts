@@ -23,10 +23,16 @@ export function showProgress(
   trainer: { readonly events$: Observable<TrainerEvent> },
   { stream = process.stderr, now = () => performance.now(), lines = false }: ProgressOptions = {},
 ): Subscription {
-  const display = new ProgressDisplay(
-    stream.isTTY === true && !lines ? new BarView(stream) : new LineView(stream),
-    now,
-  );
+  return showIn(stream.isTTY === true && !lines ? new BarView(stream) : new LineView(stream), trainer, now);
+}
+
+/** The same in any view. */
+export function showIn(
+  view: ProgressView,
+  trainer: { readonly events$: Observable<TrainerEvent> },
+  now: () => number,
+): Subscription {
+  const display = new ProgressDisplay(view, now);
   const subscription = new Subscription(() => display.breakOff());
   subscription.add(
     trainer.events$.subscribe({

@@ -22,13 +22,19 @@ class StageWorker {
   readonly #init: WorkerInit;
   readonly #control: ControlBlock;
   readonly #backend: Backend | undefined;
+  /** Tensors of the thread when it was new. */
+  readonly #firstTensorCount: number;
   readonly #sessions = new Map<number, WorkerSession>();
   #stages: BuiltStages | undefined;
+  /** Settles when the last run is over. */
+  #running: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
 
-  private constructor(init: WorkerInit, backend: Backend | undefined) {
+  private constructor(init: WorkerInit, backend: Backend | undefined, firstTensorCount: number) {
     this.#init = init;
     this.#control = ControlBlock.attach(init.control);
     this.#backend = backend;
+    this.#firstTensorCount = firstTensorCount;
   }
 
   static async start(init: WorkerInit): Promise<StageWorker> {
@@ -36,7 +42,13 @@ class StageWorker {
     tf.enableProdMode();
     const backend = init.backend === 'null' ? undefined : await loadBackend(init.backend);
     for (const module of init.setup) await import(module);
-    return new StageWorker(init, backend);
+    return new StageWorker(init, backend, tf.memory().numTensors);
+  }
+
+  /** The worker of another pool in the same thread, with the same engine. */
+  successor(init: WorkerInit): StageWorker {
+    this.close();
+    return new StageWorker(init, this.#backend, this.#firstTensorCount);
   }
 
   get backendVersion(): string {
@@ -60,7 +72,12 @@ class StageWorker {
     const previous = this.#stages;
     this.#stages = undefined;
     previous?.dispose();
-    this.#stages = await BuiltStages.build(this.backend, specs, compile, this.#init);
+    const built = await BuiltStages.build(this.backend, specs, compile, this.#init);
+    if (this.#isClosed) {
+      built.dispose();
+      throw new StateError('The worker was closed while its stages were built.');
+    }
+    this.#stages = built;
   }
 
   openSession(...[spec]: Parameters<WorkerApi['openSession']>): void {
@@ -70,7 +87,13 @@ class StageWorker {
   }
 
   /** Runs a session; what breaks here stops all other workers too. */
-  async run(id: number): Promise<void> {
+  run(id: number): Promise<void> {
+    const running = this.#run(id);
+    this.#running = running.catch(() => {});
+    return running;
+  }
+
+  async #run(id: number): Promise<void> {
     try {
       const session = this.#sessions.get(id);
       if (session === undefined) {
@@ -89,10 +112,18 @@ class StageWorker {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const session of this.#sessions.values()) session.close();
     this.#sessions.clear();
     this.#stages?.dispose();
     this.#stages = undefined;
+  }
+
+  async clear(): Promise<number> {
+    // It was aborted, but may not have looked yet, and would go on with what is disposed here.
+    await this.#running;
+    this.close();
+    return tf.memory().numTensors - this.#firstTensorCount;
   }
 }
 
@@ -102,7 +133,7 @@ function causeOf(error: unknown): unknown {
     : error;
 }
 
-/** Serves one trainer until it says `close`; resolves then, so that Piscina can let the thread go. */
+/** Serves one trainer after the other until one says `close`; resolves then, so that Piscina can let the thread go. */
 export default function serve({ port }: { port: MessagePort }): Promise<void> {
   return new Promise(resolve => {
     let worker: StageWorker | undefined;
@@ -118,13 +149,14 @@ export default function serve({ port }: { port: MessagePort }): Promise<void> {
       async init(init) {
         index = init.worker;
         try {
-          worker = await StageWorker.start(init);
+          worker = worker?.successor(init) ?? (await StageWorker.start(init));
           const { backendVersion } = worker;
           return { ok: true, value: { threadId, backend: init.backend, backendVersion } };
         } catch (error) {
           return { ok: false, failure: describeFailure(error, index) };
         }
       },
+      clear: () => reply(self => self.clear()),
       build: (specs, compile) => reply(self => self.build(specs, compile)),
       profile: (spec, optimizer, inputs, repeats) =>
         reply(self => profileNodes(self.backend, spec, optimizer, inputs, repeats)),

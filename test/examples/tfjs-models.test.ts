@@ -63,12 +63,25 @@ describe('the residual network', () => {
   });
 });
 
+describe('the search', () => {
+  it.each(backends().slice(0, 1))('finds a good network on %s', { timeout: TIMEOUT_MS }, backend => {
+    const run = runExample('05-search', ['--backend', backend, '--cores', '2', '--with-a-bad-one']);
+    expectSuccess(run);
+    expect(run.stdout).toMatch(/^no units at all \| failed: .*units/m);
+    expect(run.stdout.match(/^ ?\d+ units, rate [\d.]+ \| validation loss/gm)).toHaveLength(12);
+    expect(run.stdout).toMatch(/^12 of 13 trials completed in [\d.]+ s$/m);
+    const [, accuracy] = /accuracy on the 24 flowers held back: ([\d.]+) %/.exec(run.stdout)!;
+    expect(Number(accuracy)).toBeGreaterThanOrEqual(90);
+  });
+});
+
 describe('a command line', () => {
   it.each([
     ['02-iris', ['--backend', 'gpu'], "argument 'gpu' is invalid"],
     ['02-iris', ['--stages', '9'], "Option 'stages' asks for 9 stages"],
     ['03-addition-rnn', ['--digits', '1'], 'only 55 sums of two numbers of up to 1 digits'],
     ['03-addition-rnn', ['--epochs', 'many'], 'whole number of at least 1'],
+    ['05-search', ['--cores', '0'], 'whole number of at least 1'],
     ['04-resnet', ['--samples', '0'], 'whole number of at least 1'],
     ['04-resnet', ['--speed', '9'], "unknown option '--speed'"],
   ])('of %s with %j is refused', (name, args, message) => {

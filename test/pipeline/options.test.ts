@@ -69,6 +69,8 @@ describe('an option of the wrong type', () => {
     ['seed', -1, '-1', /whole number of at least 0/],
     ['seed', 0.5, '0.5', /whole number/],
     ['timelineSteps', -1, '-1', /a whole number of at least 0/],
+    ['cache', 1, '1', /true, false or the path of a folder/],
+    ['cache', '', "''", /path of a folder/],
     ['stallTimeoutMs', 0, '0', /positive number of milliseconds/],
     ['stallTimeoutMs', '60s', "'60s'", /positive number/],
   ];

@@ -2,6 +2,8 @@
 import type * as tf from '@tensorflow/tfjs';
 import {
   type BackendName,
+  type LayerProfile,
+  type ModelProfile,
   PipelinedModel,
   type PipelineOptions,
   type Plan,
@@ -35,6 +37,7 @@ describe('pipeline()', () => {
     expectTypeOf<PipelineOptions['schedule']>().toEqualTypeOf<
       'auto' | '1f1b' | 'gpipe' | 'zero-bubble' | Schedule | undefined
     >();
+    expectTypeOf<PipelineOptions['cache']>().toEqualTypeOf<boolean | string | undefined>();
     expectTypeOf<PipelineOptions['setup']>().toEqualTypeOf<string | readonly string[] | undefined>();
   });
 
@@ -66,6 +69,13 @@ describe('a trainer', () => {
     trainer.plan = {} as Plan;
     // @ts-expect-error: read-only, and all that is in it
     trainer.plan.stages[0]!.worker = 1;
+  });
+
+  it('has a profile that is plain data', () => {
+    expectTypeOf(trainer.profile()).resolves.toEqualTypeOf<ModelProfile>();
+    const { layers } = {} as ModelProfile['microBatches'][number];
+    expectTypeOf(layers).toEqualTypeOf<readonly LayerProfile[]>();
+    expectTypeOf<LayerProfile['forwardMs']>().toBeNumber();
   });
 
   it('is made by pipeline() alone', () => {

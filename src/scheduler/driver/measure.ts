@@ -2,6 +2,13 @@
 import { crossingValues, describeWhole, inferShapes, type ModelGraph } from '../../model/index.js';
 import type { CompileSpec } from '../../protocol/stage-spec.js';
 import type { NodeProfile } from '../../protocol/worker-api.js';
+import {
+  modelFacts,
+  optimizerFacts,
+  type ProfiledSize,
+  type ProfileFacts,
+  type ProfileStore,
+} from './profile-store.js';
 import type { WorkerPool } from './worker-pool.js';
 
 /** Size that open axes (sequence lengths, image sizes) are measured with. */
@@ -47,22 +54,55 @@ export class MeasuredCosts {
   }
 }
 
+/** Times of all units for micro-batches of any size, by measuring two, or as they were measured before. */
+export async function measureCosts(...what: Parameters<typeof profileModel>): Promise<MeasuredCosts> {
+  const [small, large] = await profileModel(...what);
+  return new MeasuredCosts(small!, large!);
+}
+
 /**
  * All workers measure at once, so that each sees the caches and memory bandwidth that the others leave it.
  *
  * @param batchSize rows of the mini-batches that are to be planned for
+ * @param profiles where to look first, and where to keep what is measured
+ * @returns for micro-batches of an eighth and a half of them
  */
-export async function measureCosts(
+export async function profileModel(
   graph: ModelGraph,
   batchSize: number,
   optimizer: CompileSpec['optimizer'],
   pool: WorkerPool,
-): Promise<MeasuredCosts> {
-  const measured: Measurement[] = [];
-  for (const rows of PROFILED_PARTS.map(part => Math.ceil(batchSize / part))) {
-    measured.push({ rows, units: await measureUnits(graph, rows, optimizer, pool) });
-  }
-  return new MeasuredCosts(measured[0]!, measured[1]!);
+  profiles?: ProfileStore,
+): Promise<readonly ProfiledSize[]> {
+  const sizes = PROFILED_PARTS.map(part => Math.ceil(batchSize / part));
+  const measure = async (): Promise<ProfiledSize[]> => {
+    const measured: ProfiledSize[] = [];
+    for (const rows of sizes)
+      measured.push({ rows, units: await measureUnits(graph, rows, optimizer, pool) });
+    return measured;
+  };
+  if (profiles === undefined) return measure();
+  const facts: ProfileFacts = {
+    model: modelFacts(graph),
+    inputShapes: sizes.map(rows => profileShapes(graph, rows)),
+    optimizer: optimizerFacts(optimizer),
+    backend: pool.infos[0]!.backend,
+    backendVersion: pool.infos[0]!.backendVersion,
+    workers: pool.workerCount,
+  };
+  const known = await profiles.read(facts);
+  if (known !== undefined && isOf(known, graph, sizes)) return known;
+  const measured = await measure();
+  await profiles.write(facts, measured);
+  return measured;
+}
+
+/** A file may say anything. */
+function isOf(profiled: readonly ProfiledSize[], { nodes }: ModelGraph, sizes: readonly number[]): boolean {
+  return (
+    profiled.length === sizes.length &&
+    profiled.every(({ rows, units }, index) => rows === sizes[index] && units.length === nodes.length)
+  );
 }
 
 async function measureUnits(
@@ -70,7 +110,7 @@ async function measureUnits(
   rows: number,
   optimizer: CompileSpec['optimizer'],
   pool: WorkerPool,
-): Promise<UnitCost[]> {
+): Promise<NodeProfile[]> {
   const shapes = profileShapes(graph, rows);
   const inputs = graph.inputs.map((value, index) => ({
     value,
@@ -79,10 +119,11 @@ async function measureUnits(
   }));
   const spec = describeWhole(graph);
   const profiles = await pool.all(worker => worker.profile(spec, optimizer, inputs, PROFILE_REPEATS));
-  return profiles[0]!.map((_, index) => {
+  return profiles[0]!.map(({ outputBytes }, index) => {
     const mean = (kind: (typeof KINDS)[number]): number =>
       profiles.reduce((sum, profile) => sum + profile[index]![kind], 0) / profiles.length;
-    return Object.fromEntries(KINDS.map(kind => [kind, mean(kind)])) as unknown as UnitCost;
+    const times = Object.fromEntries(KINDS.map(kind => [kind, mean(kind)])) as unknown as UnitCost;
+    return { ...times, outputBytes };
   });
 }
 

@@ -5,6 +5,7 @@ import type { Schedule } from '../../protocol/schedule.js';
 import type { CompileSpec } from '../../protocol/stage-spec.js';
 import type { PlanCosts, RecomputeMode } from '../plan/index.js';
 import type { Warning } from './micro-batches.js';
+import type { ProfileStore } from './profile-store.js';
 
 export interface ModelPlan {
   readonly cut: CutModel;
@@ -39,6 +40,8 @@ export interface PlanRequest {
   readonly replicas: number;
   readonly optimizer: CompileSpec['optimizer'];
   readonly coupling: SampleCoupling;
+  /** Where measured times are kept. */
+  readonly profiles?: ProfileStore | undefined;
 }
 
 /** Whether two plans run the same in the same order. */

@@ -116,7 +116,7 @@ function checkAgainstSchedule(
 }
 
 /** Everything that can be refused before a worker starts. */
-export function checkPlan(request: Omit<PlanRequest, 'optimizer'>): void {
+export function checkPlan(request: Omit<PlanRequest, 'optimizer' | 'profiles'>): void {
   const { graph, options, stageCount, replicas, coupling } = request;
   checkReplicas(graph, replicas, coupling);
   asOptionError('partition', () => statedCuts(partitionProblem(graph), options, stageCount));
@@ -155,7 +155,7 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
 
 /** Measures only where something is left to decide. */
 async function choose(
-  { graph, options, stageCount, replicas, optimizer }: PlanRequest,
+  { graph, options, stageCount, replicas, optimizer, profiles }: PlanRequest,
   microBatchCounts: readonly number[],
   scheduleOf: (microBatchCount: number) => Schedule,
   pool: WorkerPool,
@@ -166,7 +166,7 @@ async function choose(
     return { cuts: stated, microBatchCount: microBatchCounts[0]!, stageMs: undefined, costs: undefined };
   }
   const { batchSize } = options;
-  const costs = await measureCosts(graph, batchSize, optimizer, pool);
+  const costs = await measureCosts(graph, batchSize, optimizer, pool, profiles);
   return asOptionError('partition', () =>
     choosePlan({
       graph,

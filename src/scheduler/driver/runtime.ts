@@ -25,12 +25,14 @@ import { isOpen, replicaPlan } from './auto/open.js';
 import { predictPlans } from './auto/stage-plans.js';
 import { Tuner } from './auto/tuner.js';
 import { sumsLayoutOf } from './logs.js';
-import { measureCosts } from './measure.js';
+import { measureCosts, profileModel } from './measure.js';
 import { type ModelPlan, type PlanRequest, partsOf } from './model-plan.js';
 import { checkPlan, countStages, planModel } from './plan-model.js';
+import { type ProfiledSize, type ProfileStore, RememberedProfiles } from './profile-store.js';
 import { obstacleToReplicas } from './replicas.js';
 import { DriverSession, type SessionGeometry } from './session.js';
 import { StateWatch } from './state-watch.js';
+import type { ThreadSource } from './thread-source.js';
 import { WeightSync } from './weights.js';
 import { WorkerPool } from './worker-pool.js';
 
@@ -44,6 +46,12 @@ export interface RuntimeParts {
   readonly seed: number;
   /** Poisons freed slots; for tests. */
   readonly poison: boolean;
+  /** Where the workers' threads come from. Default: threads of the trainer's own. */
+  readonly threads?: ThreadSource | undefined;
+  /** Breaks off the start. */
+  readonly signal?: AbortSignal | undefined;
+  /** Where measured times of layers outlive the trainer. */
+  readonly profiles?: ProfileStore | undefined;
 }
 
 /** Sessions kept open at a time: training, validating and predicting, each at a full size and a leftover one. */
@@ -52,6 +60,7 @@ const MAX_OPEN_SESSIONS = 6;
 export class Runtime {
   #plan: ModelPlan;
   readonly #parts: RuntimeParts;
+  readonly #profiles: ProfileStore;
   #pool: WorkerPool;
   /** While a broken pool is replaced. */
   #replacing: Promise<void> | undefined;
@@ -71,8 +80,9 @@ export class Runtime {
   /** The first one was used longest ago. */
   readonly #sessions = new Set<DriverSession>();
 
-  private constructor(parts: RuntimeParts, plan: ModelPlan, pool: WorkerPool) {
+  private constructor(parts: RuntimeParts, plan: ModelPlan, pool: WorkerPool, profiles: ProfileStore) {
     this.#parts = parts;
+    this.#profiles = profiles;
     this.#plan = plan;
     this.#pool = pool;
     this.#compiledAs = identityOf(parts.graph.model);
@@ -91,10 +101,13 @@ export class Runtime {
     const { workerCount, ...counts } = countStages(graph, options, availableParallelism());
     const request = { graph, options, ...counts, coupling: probeCoupling(graph) };
     checkPlan(request);
-    const pool = await startPool(parts, workerCount);
+    const pool = await startPool(parts, workerCount, parts.signal);
+    const giveUp = (): void => void pool.close();
+    parts.signal?.addEventListener('abort', giveUp);
     try {
-      const planned = { ...request, optimizer };
-      const runtime = new Runtime(parts, await planModel(planned, pool), pool);
+      const profiles = new RememberedProfiles(parts.profiles);
+      const planned = { ...request, optimizer, profiles };
+      const runtime = new Runtime(parts, await planModel(planned, pool), pool, profiles);
       const buildStart = performance.now();
       await runtime.#build();
       runtime.#adoptionMs = performance.now() - buildStart;
@@ -104,6 +117,8 @@ export class Runtime {
     } catch (error) {
       await pool.close();
       throw error;
+    } finally {
+      parts.signal?.removeEventListener('abort', giveUp);
     }
   }
 
@@ -306,6 +321,12 @@ export class Runtime {
     await this.#pool.all(worker => worker.resetStates());
   }
 
+  /** Times of every node of the model as it is now compiled, measured unless they are known. */
+  profile(): Promise<readonly ProfiledSize[]> {
+    const { graph, options } = this.#parts;
+    return profileModel(graph, options.batchSize, this.#compile.optimizer, this.#pool, this.#profiles);
+  }
+
   /** Tensors alive in every worker; tests compare it between steps. */
   memory(): Promise<{ readonly tensorCount: number; readonly tensorBytes: number }[]> {
     return this.#pool.all(worker => worker.memory());
@@ -337,19 +358,19 @@ function tunerOf(runtime: Runtime, request: PlanRequest): Tuner | undefined {
     trainer: runtime,
     replicaPlan: replicas => replicaPlan(request, replicas),
     stagePlans: async () => {
-      const costs = await measureCosts(graph, options.batchSize, optimizer, runtime.pool);
+      const costs = await measureCosts(graph, options.batchSize, optimizer, runtime.pool, request.profiles);
       return predictPlans(request, costs, runtime.pool.workerCount);
     },
   });
 }
 
 function startPool(
-  { backend, setup, seed, options }: RuntimeParts,
+  { backend, setup, seed, options, threads }: RuntimeParts,
   workerCount: number,
   signal?: AbortSignal,
 ): Promise<WorkerPool> {
   const batchNorm = options.batchNorm === 'auto' ? 'micro-batch' : options.batchNorm;
-  return WorkerPool.start({ workerCount, backend, setup, seed, batchNorm }, signal);
+  return WorkerPool.start({ workerCount, backend, setup, seed, batchNorm }, { threads, signal });
 }
 
 /** What changes when layers are added to a `tf.Sequential` or taken away. */

@@ -12,7 +12,7 @@ import { optimizerEntries, type StageSpec } from '../../protocol/stage-spec.js';
 import type { OptimizerState } from '../../protocol/worker-api.js';
 import { sharedBytesOf, tensorFrom } from '../../tfjs/bytes.js';
 import { compiled, hasReadableSlots, setIterations, variableOf } from '../../tfjs/internals.js';
-import type { WorkerCalls } from './worker-pool.js';
+import type { WorkerCalls } from './worker-calls.js';
 
 /** Finds the worker that holds a stage. */
 export type WorkerOfStage = (stage: number) => WorkerCalls;

@@ -1,91 +1,76 @@
 /**
- * The worker threads of one trainer. Piscina owns the threads; each runs one task that lasts as long as the trainer, and
- * answers control calls on a Comlink port of its own.
- *
- * Two things Comlink leaves to its user are done here. A call to a thread that died never settles, so the end of the
- * worker's task rejects every call under way. And an error loses its class on the way, so workers reply with data (`Reply`).
+ * The worker threads of one trainer, and the control words that they share. Where the threads come from, and where they go
+ * when the trainer is closed, is their source's matter.
  */
-import { fileURLToPath } from 'node:url';
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import * as Comlink from 'comlink';
-import { Piscina } from 'piscina';
 import { BackendError, StageError } from '../../errors.js';
 import { AbortReason } from '../../protocol/control.js';
-import type { BackendName, BatchNormMode } from '../../protocol/stage-spec.js';
-import type { Reply, WorkerApi, WorkerInfo } from '../../protocol/worker-api.js';
+import type { BatchNormMode } from '../../protocol/stage-spec.js';
+import type { WorkerInfo } from '../../protocol/worker-api.js';
 import { AbortedError, ControlBlock } from '../../transport/index.js';
+import { FRESH_THREADS, type ThreadKind, type ThreadSource } from './thread-source.js';
+import type { WorkerCalls } from './worker-calls.js';
+import type { Joined, WorkerThread } from './worker-thread.js';
 
-const WORKER_FILE = fileURLToPath(new URL('../../stages/worker.js', import.meta.url));
-
-export interface PoolOptions {
+export interface PoolOptions extends ThreadKind {
   readonly workerCount: number;
-  readonly backend: BackendName | 'null';
-  /** Modules that every worker imports first, as URLs or absolute paths. */
-  readonly setup: readonly string[];
   readonly seed: number;
   readonly batchNorm: BatchNormMode;
 }
 
-/** The methods of `WorkerApi` with their replies unwrapped: values or thrown `StageError`s. */
-export type WorkerCalls = {
-  [Method in keyof WorkerApi]: (
-    ...args: Parameters<WorkerApi[Method]>
-  ) => Promise<Awaited<ReturnType<WorkerApi[Method]>> extends Reply<infer Value> ? Value : void>;
-};
+export interface PoolStart {
+  /** Default: threads of the pool's own. */
+  readonly threads?: ThreadSource | undefined;
+  /** Ends the threads, however far they are. */
+  readonly signal?: AbortSignal | undefined;
+}
 
 export class WorkerPool {
   readonly control: ControlBlock;
   readonly infos: readonly WorkerInfo[];
-  readonly #piscina: Piscina;
-  readonly #workers: readonly Connection[];
+  readonly #threads: readonly WorkerThread[];
+  readonly #calls: readonly WorkerCalls[];
+  readonly #source: ThreadSource;
   #closing: Promise<void> | undefined;
 
   private constructor(
-    piscina: Piscina,
     control: ControlBlock,
-    workers: readonly Connection[],
-    infos: readonly WorkerInfo[],
+    threads: readonly WorkerThread[],
+    joined: readonly Joined[],
+    source: ThreadSource,
   ) {
-    this.#piscina = piscina;
     this.control = control;
-    this.#workers = workers;
-    this.infos = infos;
+    this.#threads = threads;
+    this.#calls = joined.map(({ calls }) => calls);
+    this.infos = joined.map(({ info }) => info);
+    this.#source = source;
   }
 
-  /**
-   * Starts all workers in parallel; resolves when each has its backend loaded.
-   *
-   * @param signal ends them, however far they are
-   */
-  static async start({ workerCount, ...init }: PoolOptions, signal?: AbortSignal): Promise<WorkerPool> {
-    if (signal?.aborted) {
+  /** Starts all workers in parallel; resolves when each has its backend loaded. */
+  static async start(
+    { workerCount, ...init }: PoolOptions,
+    { threads: source = FRESH_THREADS, signal }: PoolStart = {},
+  ): Promise<WorkerPool> {
+    const assertWanted = (): void => {
+      if (!signal?.aborted) return;
       throw new StageError({ name: AbortedError.name, message: 'the workers are not wanted any more' });
-    }
+    };
+    assertWanted();
+    const threads = await source.take(workerCount, init);
     const control = ControlBlock.create(workerCount);
-    const piscina = new Piscina({
-      filename: WORKER_FILE,
-      minThreads: workerCount,
-      maxThreads: workerCount,
-      // With 'sync' an idle worker sleeps in Atomics.wait and would not hear its Comlink port.
-      atomics: 'disabled',
-      idleTimeout: Number.POSITIVE_INFINITY,
-    });
-    const workers = Array.from(
-      { length: workerCount },
-      (_, index) => new Connection(piscina, control, index),
-    );
-    const giveUp = (): void => void piscina.destroy();
+    const giveUp = (): void => {
+      for (const thread of threads) void thread.terminate();
+    };
     signal?.addEventListener('abort', giveUp);
     try {
-      const infos = await Promise.all(
-        workers.map((worker, index) =>
-          worker.calls.init({ worker: index, control: control.buffer, ...init }),
-        ),
+      // The source may have taken its time.
+      assertWanted();
+      const joined = await Promise.all(
+        threads.map((thread, worker) => thread.join(control, { worker, ...init })),
       );
-      return new WorkerPool(piscina, control, workers, infos);
+      return new WorkerPool(control, threads, joined, source);
     } catch (error) {
-      for (const worker of workers) worker.disconnect();
-      await piscina.destroy();
+      giveUp();
+      await Promise.all(threads.map(thread => source.giveBack(thread)));
       throw asBackendError(error, init.backend);
     } finally {
       signal?.removeEventListener('abort', giveUp);
@@ -93,11 +78,16 @@ export class WorkerPool {
   }
 
   get workerCount(): number {
-    return this.#workers.length;
+    return this.#threads.length;
+  }
+
+  /** Workers that may compute at the same time, those of other trainers with the same source included. */
+  get activeWorkerCount(): number {
+    return Math.max(this.workerCount, this.#source.mostThreads ?? 0);
   }
 
   worker(index: number): WorkerCalls {
-    return this.#workers[index]!.calls;
+    return this.#calls[index]!;
   }
 
   /**
@@ -109,8 +99,7 @@ export class WorkerPool {
     call: (worker: WorkerCalls, index: number) => Promise<T>,
     count = this.workerCount,
   ): Promise<T[]> {
-    const called = this.#workers.slice(0, count);
-    const settled = await Promise.allSettled(called.map(({ calls }, index) => call(calls, index)));
+    const settled = await Promise.allSettled(this.#calls.slice(0, count).map(call));
     const failed = settled.find(result => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
     return settled.map(result => (result as PromiseFulfilledResult<T>).value);
@@ -118,25 +107,27 @@ export class WorkerPool {
 
   /** Whether some worker has died: the pool cannot be used any more, only closed. */
   get isBroken(): boolean {
-    return this.#workers.some(worker => worker.isLost);
+    return this.#threads.some(thread => thread.isLost);
   }
 
   /** Counts a worker as dead that does not stop. Its thread ends when the pool is closed. */
   giveUp(index: number): void {
-    this.#workers[index]!.giveUp();
+    this.#threads[index]!.giveUp();
   }
 
-  /** Ends all workers, whatever they do, and returns when their threads are gone. */
+  /** Stops all workers, whatever they do, and returns when their source has the threads back. */
   close(): Promise<void> {
     this.#closing ??= this.#end();
     return this.#closing;
   }
 
   async #end(): Promise<void> {
+    const { abortReason } = this.control;
     this.control.abort(AbortReason.cancelled);
-    await Promise.allSettled(this.#workers.map(worker => worker.end()));
-    for (const worker of this.#workers) worker.disconnect();
-    await this.#piscina.destroy();
+    // Nobody knows what a stage that threw, or one that hung, has left half done in its thread.
+    const isSuspect = abortReason !== undefined && abortReason !== AbortReason.cancelled;
+    if (isSuspect) for (const thread of this.#threads) thread.retire();
+    await Promise.all(this.#threads.map(thread => this.#source.giveBack(thread)));
   }
 }
 
@@ -145,98 +136,4 @@ function asBackendError(error: unknown, backend: string): unknown {
   if (!(error instanceof StageError) || !(error.cause instanceof Error)) return error;
   if (error.cause.name !== BackendError.name) return error;
   return new BackendError(backend, error.cause.message, { cause: error });
-}
-
-/** How long a worker may take to say goodbye before its thread is ended from outside: one long kernel. */
-const GOODBYE_MS = 1_000;
-
-class Connection {
-  readonly calls: WorkerCalls;
-  readonly #port: MessagePort;
-  readonly #served: Promise<void>;
-  /**
-   * Rejects the calls under way. Not a race with one promise for all calls: each race would leave a reaction on it, which
-   * keeps the reply (the weights, say) for as long as the pool lives.
-   */
-  readonly #pending = new Set<(why: StageError) => void>();
-  /** Why no call is answered any more. */
-  #end: StageError | undefined;
-  #isLost = false;
-
-  constructor(piscina: Piscina, control: ControlBlock, index: number) {
-    const { port1, port2 } = new MessageChannel();
-    this.#port = port1;
-    this.#served = piscina.run({ port: port2 }, { transferList: [port2] });
-    this.#served.then(
-      () =>
-        this.#endWith(
-          new StageError({ name: AbortedError.name, message: 'the worker was closed', worker: index }),
-        ),
-      (error: unknown) => {
-        this.#isLost = true;
-        control.abort(AbortReason.lost);
-        this.#endWith(
-          new StageError({
-            name: error instanceof Error ? error.name : 'Error',
-            message: `its thread ended: ${error instanceof Error ? error.message : String(error)}`,
-            ...(error instanceof Error && error.stack !== undefined ? { stack: error.stack } : {}),
-            worker: index,
-          }),
-        );
-      },
-    );
-    this.calls = this.#wrap(Comlink.wrap<WorkerApi>(port1 as unknown as Comlink.Endpoint));
-  }
-
-  #wrap(remote: Comlink.Remote<WorkerApi>): WorkerCalls {
-    const call = async (method: keyof WorkerApi, args: unknown[]): Promise<unknown> => {
-      const send = remote[method] as (...args: unknown[]) => Promise<Reply<unknown> | undefined>;
-      const reply = await this.#unlessEnded(() => send(...args));
-      if (reply === undefined) return undefined;
-      if (!reply.ok) throw new StageError(reply.failure);
-      return reply.value;
-    };
-    return new Proxy({} as WorkerCalls, {
-      get: (_, method: keyof WorkerApi | 'then') =>
-        method === 'then' ? undefined : (...args: unknown[]) => call(method, args),
-    });
-  }
-
-  #endWith(why: StageError): void {
-    this.#end = why;
-    for (const reject of this.#pending) reject(why);
-    this.#pending.clear();
-  }
-
-  #unlessEnded<T>(call: () => Promise<T>): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      if (this.#end !== undefined) return reject(this.#end);
-      this.#pending.add(reject);
-      call()
-        .then(resolve, reject)
-        .finally(() => this.#pending.delete(reject));
-    });
-  }
-
-  get isLost(): boolean {
-    return this.#isLost;
-  }
-
-  giveUp(): void {
-    this.#isLost = true;
-  }
-
-  async end(): Promise<void> {
-    if (this.#isLost) return;
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>(resolve => {
-      timer = setTimeout(resolve, GOODBYE_MS);
-    });
-    await Promise.race([this.calls.close(), this.#served.catch(() => {}), patience]);
-    clearTimeout(timer);
-  }
-
-  disconnect(): void {
-    this.#port.close();
-  }
 }

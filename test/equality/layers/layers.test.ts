@@ -1,15 +1,15 @@
 /** Every layer class of tfjs-layers trains plainly and piped on every backend; docs/layers.md says so. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { backends, describeOnBackends } from '../../helpers/backends.js';
+import { CheckedShelf } from '../../helpers/checked-shelf.js';
 import {
   buildModel,
   CONTAINERS_AND_CELLS,
   LAYER_CASES,
   UNTRAINABLE_CASES,
 } from '../../helpers/layer-cases.js';
-import { WorkerShelf } from '../random-models/worker-shelf.js';
 import { Sightings, tableText } from './table.js';
 import { expectSamePiped, trainPlainly } from './train-both-ways.js';
 
@@ -32,11 +32,8 @@ it('has a case for every registered layer class', () => {
 });
 
 describeOnBackends('a layer trains plainly, and piped to the same numbers', backend => {
-  let shelf: WorkerShelf;
-  beforeAll(() => {
-    shelf = WorkerShelf.install();
-  });
-  afterAll(() => shelf.close());
+  const threads = new CheckedShelf();
+  afterAll(() => threads.close());
 
   it.each(
     LAYER_CASES.map(layerCase => [`${layerCase.className} ${layerCase.variant}`.trim(), layerCase] as const),
@@ -48,7 +45,7 @@ describeOnBackends('a layer trains plainly, and piped to the same numbers', back
     try {
       const plain = await trainPlainly(layerCase);
       done = 'plain';
-      await expectSamePiped(layerCase, plain, backend);
+      await expectSamePiped(layerCase, plain, backend, threads);
       plain.model.dispose();
     } catch (error) {
       sightings.note(className, backend, 'piped', false);

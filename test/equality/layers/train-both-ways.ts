@@ -1,9 +1,11 @@
 /** Trains a tiny model of one layer class plainly and as a pipeline of two stages, from the same weights on the same samples. */
 import * as tf from '@tensorflow/tfjs';
+import type { PipelinedModel } from 'millrace';
 import { expect } from 'vitest';
 import { readGraph } from '#internal/model/index.js';
 import { RandomContext, useCounterRandom } from '#internal/stages/random/index.js';
 import type { BackendName } from '../../helpers/backends.js';
+import type { CheckedShelf } from '../../helpers/checked-shelf.js';
 import { expectClose, expectTensorsClose } from '../../helpers/compare.js';
 import { integers, seedWeights, uniform } from '../../helpers/data.js';
 import { buildModel, type LayerCase } from '../../helpers/layer-cases.js';
@@ -53,6 +55,7 @@ export async function expectSamePiped(
   layerCase: LayerCase,
   plain: Trained,
   backend: BackendName,
+  threads: CheckedShelf,
 ): Promise<void> {
   const model = start(layerCase);
   const first = model.getWeights().map(weight => weight.clone());
@@ -60,7 +63,7 @@ export async function expectSamePiped(
   // Three of four samples: parts of different sizes.
   const microBatches = layerCase.className === 'BatchNormalization' ? 1 : Math.min(3, batchSizeOf(layerCase));
   const options = { backend, partition: 'uniform', stages: 2, workers: 2, microBatches, seed: SEED } as const;
-  await withTrainer(model, options, async trainer => {
+  const use = async (trainer: PipelinedModel): Promise<void> => {
     const { history } = await trainer.fit(x, y, fitArgs(layerCase));
     expectClose(history['loss'] as number[], plain.losses, 'losses');
     expectTensorsClose(model.getWeights(), plain.model.getWeights(), 'weight');
@@ -69,7 +72,8 @@ export async function expectSamePiped(
         trained.getWeights().map((weight, index) => tf.sub(weight, first[index]!));
       expectTensorsClose(moved(model), moved(plain.model), 'change of weight', CHANGE_TOLERANCE);
     });
-  });
+  };
+  await withTrainer(model, options, use, threads);
   tf.dispose([x, y, first]);
   model.dispose();
 }

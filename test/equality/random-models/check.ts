@@ -1,6 +1,7 @@
 /** Runs random jobs and, when one fails, shrinks it and says how it can be seen again. */
 import * as fc from 'fast-check';
 import type { BackendName } from '../../helpers/backends.js';
+import type { CheckedShelf } from '../../helpers/checked-shelf.js';
 import { cases } from './arbitrary.js';
 import { Differences } from './differences.js';
 import { printCase } from './print.js';
@@ -16,17 +17,20 @@ export interface Check {
   readonly seed: number;
   /** Where in the tree of that seed to begin, as a failure has printed it. */
   readonly path?: string;
+  /** Workers that the trainers share. */
+  readonly threads: CheckedShelf;
 }
 
 /** @throws Error with the shrunk job and the seed, at the first job whose numbers are not plain tfjs's */
-export async function checkRandomModels({ backend, count, seed, path = '' }: Check): Promise<Differences> {
+export async function checkRandomModels(check: Check): Promise<Differences> {
+  const { backend, count, seed, path = '', threads } = check;
   const differences = new Differences();
   let shrinkingRuns = 0;
   let hasFailed = false;
   const property = fc.asyncProperty(cases, async job => {
     if (hasFailed && ++shrinkingRuns > MAX_SHRINKING_RUNS) return;
     try {
-      await runCase(job, backend, differences);
+      await runCase(job, backend, differences, threads);
     } catch (error) {
       hasFailed = true;
       throw error;

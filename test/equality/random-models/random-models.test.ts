@@ -3,11 +3,11 @@
  * are those of plain tfjs. `npm run test:equality` runs many more and writes docs/equality.md.
  */
 import { writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import { describeOnBackends } from '../../helpers/backends.js';
+import { CheckedShelf } from '../../helpers/checked-shelf.js';
 import { checkRandomModels } from './check.js';
 import { TOO_SENSITIVE } from './differences.js';
-import { WorkerShelf } from './worker-shelf.js';
 
 /** The cpu backend is the one that is everywhere; the others run the same stages with other kernels. */
 const COUNTS = { cpu: 200, wasm: 40, tensorflow: 40 } as const;
@@ -17,16 +17,13 @@ const SEED = 1;
 const env = (name: string): string | undefined => process.env[`MILLRACE_EQUALITY_${name}`] || undefined;
 
 describeOnBackends('any model trains as in plain tfjs', backend => {
-  let shelf: WorkerShelf;
-  beforeAll(() => {
-    shelf = WorkerShelf.install();
-  });
-  afterAll(() => shelf.close());
+  const threads = new CheckedShelf();
+  afterAll(() => threads.close());
 
   it('whatever its layers, its data and its plan', async () => {
     const count = Number(env('MODELS') ?? COUNTS[backend]);
     const seed = Number(env('SEED') ?? SEED);
-    const { tallies } = await checkRandomModels({ backend, count, seed, path: env('PATH') ?? '' });
+    const { tallies } = await checkRandomModels({ backend, count, seed, path: env('PATH') ?? '', threads });
     // Something of every kind was compared, or the generator draws nothing worth the name.
     if (env('PATH') === undefined && count >= 20) {
       const compared = Object.keys(tallies).filter(kind => kind !== TOO_SENSITIVE);

@@ -1,7 +1,8 @@
 /** Runs one random job both ways and holds the results against each other. */
 import * as tf from '@tensorflow/tfjs';
-import { type PipelineOptions, pipeline } from 'millrace';
+import type { PipelinedModel, PipelineOptions } from 'millrace';
 import { cutPoints, readGraph } from '#internal/model/index.js';
+import { openTrainer } from '#internal/pipeline.js';
 import {
   disposeOptimizer,
   disposeRecurrentState,
@@ -9,6 +10,7 @@ import {
   type Layer,
 } from '#internal/tfjs/internals.js';
 import type { BackendName } from '../../helpers/backends.js';
+import type { CheckedShelf } from '../../helpers/checked-shelf.js';
 import { plainScores } from '../support.js';
 import { buildModel, drawSamples, start } from './build.js';
 import { type Differences, ResultApart } from './differences.js';
@@ -20,7 +22,12 @@ import { type CaseSpec, isBatchNormalized } from './spec.js';
 const SEED = 20;
 
 /** Throws where the pipeline's numbers are not those of plain tfjs. */
-export async function runCase(job: CaseSpec, backend: BackendName, differences: Differences): Promise<void> {
+export async function runCase(
+  job: CaseSpec,
+  backend: BackendName,
+  differences: Differences,
+  threads: CheckedShelf,
+): Promise<void> {
   const before = tf.memory().numTensors;
   const piped = buildModel(job.model);
   start(piped, job);
@@ -30,7 +37,8 @@ export async function runCase(job: CaseSpec, backend: BackendName, differences: 
   const y = samples.y as tf.Tensor[];
   try {
     const expected = await train(oracle, job, x, y).catch(refusedByTfjs);
-    const trainer = await pipeline(piped, { backend, seed: SEED, ...planOptions(job, piped) });
+    const options = { backend, seed: SEED, ...planOptions(job, piped) };
+    const trainer = await openTrainer(piped, options, { threads });
     try {
       const { batchSize, epochs } = job.data;
       const first = copyWeights(piped);
@@ -68,12 +76,10 @@ function refusedByTfjs(error: Error): never {
   throw new Error(`plain tfjs cannot train this model: ${error.message}`, { cause: error });
 }
 
-type Trainer = Awaited<ReturnType<typeof pipeline>>;
-
 /** Both at the same weights, so that what training has lost to rounding does not count again. */
 async function compareInference(
   job: CaseSpec,
-  trainer: Trainer,
+  trainer: PipelinedModel,
   plain: tf.LayersModel,
   differences: Differences,
 ): Promise<void> {
