@@ -12,12 +12,13 @@ export {
 export type { RecomputeMode } from './lower/recompute.js';
 export { type LowerOptions, lower } from './lower.js';
 export * from './partition/index.js';
-export { place } from './placement.js';
-export type { ScheduleGenerator, ScheduleParams } from './schedules/clock.js';
+export { type Placement, place, placeInV, placeRoundRobin } from './placement.js';
+
 export { forwardOnly } from './schedules/forward-only.js';
 export { gpipe } from './schedules/gpipe.js';
-export { generateSchedule, SCHEDULE_NAMES } from './schedules/index.js';
+export { generateSchedule, SCHEDULE_NAMES, type ScheduleKind, scheduleKind } from './schedules/index.js';
 export { oneFOneB } from './schedules/one-f-one-b.js';
+export type { ActivationLimits, ScheduleGenerator, ScheduleParams } from './schedules/params.js';
 export {
   type ChannelUse,
   type Simulation,
