@@ -28,6 +28,7 @@ const LEAST_GAIN = 0.03;
 export interface PlanChoice {
   readonly cuts: Cuts;
   readonly microBatchCount: number;
+  readonly schedule: Schedule;
   /** Time of each stage for one micro-batch. */
   readonly stageMs: readonly number[];
   /** Simulated time from one mini-batch to the next. */
@@ -44,7 +45,7 @@ export interface PlanQuestion {
   /** In ascending order. */
   readonly microBatchCounts: readonly number[];
   readonly costs: MeasuredCosts;
-  readonly scheduleOf: (microBatchCount: number) => Schedule;
+  readonly scheduleOf: (microBatchCount: number, cost: ActionCost) => Schedule;
 }
 
 export function choosePlan(question: PlanQuestion): PlanChoice {
@@ -87,14 +88,16 @@ function judge(question: PlanQuestion, microBatchCount: number): PlanChoice {
   const weightMs = (stage: number, count: number): number =>
     stageCosts(costs.at(rows * count), cuts)[stage]!.backwardWeightMs;
   const cost = actionCost(stages, weightMs, messageMs);
+  const schedule = question.scheduleOf(microBatchCount, cost);
   return {
     cuts,
     microBatchCount,
+    schedule,
     stageMs: stages.map(stage => {
       const { forwardMs, backwardMs } = halves(stage, microBatchCount);
       return forwardMs + backwardMs;
     }),
-    periodMs: steadyPeriod(question.scheduleOf(microBatchCount), cost),
+    periodMs: steadyPeriod(schedule, cost),
   };
 }
 

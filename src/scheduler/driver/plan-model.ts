@@ -17,22 +17,26 @@ import type { ResolvedOptions } from '../../options.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import type { CompileSpec } from '../../protocol/stage-spec.js';
 import {
-  generateSchedule,
+  type ActionCost,
   PartitionError,
   type PartitionProblem,
   type PartitionUnit,
   partitionByName,
   partitionByParameters,
   partitionUniformly,
-  place,
   type RecomputeMode,
   ScheduleError,
+  type ScheduleKind,
+  scheduleKind,
   validateSchedule,
 } from '../plan/index.js';
 import { choosePlan, type PlanChoice } from './choose-plan.js';
 import { measureCosts } from './measure.js';
 import { allowedMicroBatches, type Warning } from './micro-batches.js';
 import type { WorkerPool } from './worker-pool.js';
+
+/** What `auto` stands for. */
+const AUTO_SCHEDULE = 'zero-bubble';
 
 export interface ModelPlan {
   readonly cut: CutModel;
@@ -58,13 +62,14 @@ export function countStages(
   if (typeof schedule === 'object') asOptionError('schedule', () => validateSchedule(schedule as Schedule));
   const most = cutPoints(graph).length + 1;
   const workers = options.workers === 'auto' ? undefined : options.workers;
+  const { stagesPerWorker } = kindOf(options);
   const wanted =
     typeof options.schedule === 'object'
       ? options.schedule.stageCount
       : Array.isArray(options.partition)
         ? options.partition.length + 1
         : options.stages === 'auto'
-          ? Math.min(most, workers ?? cores)
+          ? stagesForWorkers(graph, options, most, cores)
           : options.stages;
   if (options.stages !== 'auto' && options.stages !== wanted) {
     throw new ConfigurationError(
@@ -89,13 +94,36 @@ export function countStages(
     );
   }
   if (typeof options.schedule !== 'object') {
-    return { stageCount: wanted, workerCount: Math.min(workers ?? cores, wanted) };
+    const busyWorkers = Math.min(cores, Math.max(1, Math.floor(wanted / stagesPerWorker)));
+    return { stageCount: wanted, workerCount: Math.min(workers ?? busyWorkers, wanted) };
   }
   const { microBatchCount, workerOfStage } = options.schedule;
   const workerCount = Math.max(...workerOfStage) + 1;
   checkAgainstSchedule('microBatches', options.microBatches, microBatchCount);
   checkAgainstSchedule('workers', options.workers, workerCount);
   return { stageCount: wanted, workerCount };
+}
+
+/** As many stages as keep the workers busy; schedules that want several on each get them or nothing. */
+function stagesForWorkers(graph: ModelGraph, options: ResolvedOptions, most: number, cores: number): number {
+  const { stagesPerWorker } = kindOf(options);
+  const workers = options.workers === 'auto' ? undefined : options.workers;
+  if (stagesPerWorker === 1) return Math.min(most, workers ?? cores);
+  const workerCount = workers ?? Math.min(cores, Math.floor(most / stagesPerWorker));
+  const leastWorkers = workers ?? Math.min(cores, 2);
+  if (workerCount >= leastWorkers && stagesPerWorker * workerCount <= most)
+    return stagesPerWorker * workerCount;
+  throw new ConfigurationError(
+    'schedule',
+    `Option 'schedule' is '${options.schedule}', which wants ${stagesPerWorker} stages on each of ${leastWorkers} workers, but the ` +
+      `model '${graph.model.name}' can be cut into ${most} at the most. Use fewer workers or another schedule, or say the number ` +
+      "of stages in option 'stages'.",
+  );
+}
+
+/** What the named schedule is made for. */
+function kindOf({ schedule }: ResolvedOptions): ScheduleKind {
+  return scheduleKind(typeof schedule === 'object' || schedule === 'auto' ? AUTO_SCHEDULE : schedule);
 }
 
 function checkAgainstSchedule(
@@ -127,16 +155,17 @@ export interface PlanRequest {
 export async function planModel(request: PlanRequest, pool: WorkerPool): Promise<ModelPlan> {
   const { graph, options, stageCount, coupling } = request;
   const { microBatchCounts, warnings } = allowedMicroBatches(graph, options, stageCount, coupling);
-  const scheduleOf = (microBatchCount: number): Schedule =>
+  const kind = kindOf(options);
+  const scheduleOf = (microBatchCount: number, cost?: ActionCost): Schedule =>
     typeof options.schedule === 'object'
       ? (options.schedule as Schedule)
-      : generateSchedule(options.schedule === 'auto' ? 'zero-bubble' : options.schedule, {
+      : kind.generate({
           stageCount,
           microBatchCount,
-          workerOfStage: place(stageCount, pool.workerCount),
+          workerOfStage: kind.place(stageCount, pool.workerCount),
+          cost,
         });
-  const { cuts, stageMs, microBatchCount } = await choose(request, microBatchCounts, scheduleOf, pool);
-  const schedule = scheduleOf(microBatchCount);
+  const { cuts, stageMs, schedule } = await choose(request, microBatchCounts, scheduleOf, pool);
   validateSchedule(schedule);
   return {
     cut: cutModel(graph, cuts),
@@ -154,13 +183,14 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
 async function choose(
   { graph, options, stageCount, optimizer }: PlanRequest,
   microBatchCounts: readonly number[],
-  scheduleOf: (microBatchCount: number) => Schedule,
+  scheduleOf: (microBatchCount: number, cost?: ActionCost) => Schedule,
   pool: WorkerPool,
-): Promise<Pick<PlanChoice, 'cuts' | 'microBatchCount'> & { stageMs: readonly number[] | undefined }> {
+): Promise<Pick<PlanChoice, 'cuts' | 'schedule'> & { stageMs: readonly number[] | undefined }> {
   const problem = partitionProblem(graph);
   const stated = asOptionError('partition', () => statedCuts(problem, options, stageCount));
-  if (stated !== undefined && microBatchCounts.length === 1) {
-    return { cuts: stated, microBatchCount: microBatchCounts[0]!, stageMs: undefined };
+  const needsCost = typeof options.schedule !== 'object' && kindOf(options).usesCost;
+  if (stated !== undefined && microBatchCounts.length === 1 && !needsCost) {
+    return { cuts: stated, schedule: scheduleOf(microBatchCounts[0]!), stageMs: undefined };
   }
   const { batchSize } = options;
   const costs = await measureCosts(graph, batchSize, optimizer, pool);

@@ -67,7 +67,7 @@ export interface PlanSpec {
   readonly partition: 'names' | 'uniform' | 'parameters';
   readonly workers: number;
   readonly microBatches: number;
-  readonly schedule: 'gpipe' | '1f1b' | 'zero-bubble';
+  readonly schedule: 'gpipe' | '1f1b' | 'interleaved' | 'zero-bubble' | 'zb-v' | 'greedy';
   readonly recompute: 'never' | 'except-last' | 'always';
 }
 
