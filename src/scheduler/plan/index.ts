@@ -1,7 +1,7 @@
 /** The planner's pure part: partition → schedule → programs → slots; with text form, pictures, proof and simulation. */
 export { chainTopology } from './chain.js';
 export { type ActionCost, fullBackward, unitCost } from './costs.js';
-export { ScheduleError, type ScheduleFault, ScheduleSyntaxError } from './errors.js';
+export { ScheduleError, type ScheduleFault, ScheduleJsonError, ScheduleSyntaxError } from './errors.js';
 export {
   drawPrograms,
   drawSchedule,
@@ -9,6 +9,7 @@ export {
   type GridOptions,
   type ScheduleGridOptions,
 } from './grid.js';
+export { formatScheduleJson, parseScheduleJson, scheduleSchema } from './json.js';
 export type { RecomputeMode } from './lower/recompute.js';
 export { type LowerOptions, lower } from './lower.js';
 export * from './partition/index.js';
