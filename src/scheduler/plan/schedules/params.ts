@@ -69,10 +69,12 @@ export function forwards(stages: readonly number[], microBatches: readonly numbe
 
 /** B of a micro-batch through a run, downwards, each followed by its W. */
 export function backwards(stages: readonly number[], microBatches: readonly number[]): ComputeAction[] {
-  return stages.toReversed().flatMap((stage): ComputeAction[] => [
-    { kind: 'backwardInput', stage, microBatches },
-    { kind: 'backwardWeight', stage, microBatches },
-  ]);
+  const actions: ComputeAction[] = [];
+  for (const stage of stages.toReversed()) {
+    actions.push({ kind: 'backwardInput', stage, microBatches });
+    actions.push({ kind: 'backwardWeight', stage, microBatches });
+  }
+  return actions;
 }
 
 /** `[0]`, `[1]`, … : one list a micro-batch, shared by all actions that name it alone, which spares millions of them. */
