@@ -28,6 +28,7 @@ export {
   simulateSchedule,
   type WorkerUse,
 } from './simulate.js';
+export { type LivePeaks, peakLive } from './simulation/live.js';
 export type { SlotCounts } from './simulation/run.js';
 export { type ChannelSlots, planSlots, type SlotOptions, slotCountsOf } from './slots.js';
 export {
