@@ -7,6 +7,7 @@
  *   node scripts/run.mjs start [arguments for the example]
  *   node scripts/run.mjs test [arguments for vitest]
  *   node scripts/run.mjs bench [arguments for bench/bench.mjs]
+ *   node scripts/run.mjs bench:schedules [arguments for bench/schedules.mjs]
  *   node scripts/run.mjs bench:setup [arguments for pip]
  *   node scripts/run.mjs bench:transport [arguments for bench/transport.mjs]
  *
@@ -63,6 +64,7 @@ const commands = {
     await runChecks(clone, testBackends(nativeIsReady), args);
   },
   bench: prepared('bench/bench.mjs'),
+  'bench:schedules': prepared('bench/schedules.mjs'),
   async 'bench:setup'(pipArgs) {
     await timed(() => setUpTorch({ pipArgs, say }));
   },
