@@ -6,27 +6,11 @@ import { inspect } from 'node:util';
 import { z } from 'zod';
 import { ConfigurationError } from './errors.js';
 import type { PipelineOptions } from './pipeline-options.js';
-import { SCHEDULE_NAMES } from './scheduler/plan/index.js';
+import { SCHEDULE_NAMES, scheduleSchema } from './scheduler/plan/index.js';
 
 export type { PipelineOptions } from './pipeline-options.js';
 
 const count = z.int().min(1);
-
-const scheduleData = z.object({
-  name: z.string(),
-  stageCount: count,
-  microBatchCount: count,
-  workerOfStage: z.array(z.int().min(0)),
-  orders: z.array(
-    z.array(
-      z.object({
-        kind: z.enum(['forward', 'backwardInput', 'backwardWeight']),
-        stage: z.int().min(0),
-        microBatches: z.array(z.int().min(0)).min(1),
-      }),
-    ),
-  ),
-});
 
 /** One entry per option: its schema with its default, and what it takes, in words for the error. */
 const OPTIONS = {
@@ -43,7 +27,7 @@ const OPTIONS = {
   ],
   batchSize: [count.default(32), 'a whole number of at least 1'],
   schedule: [
-    z.union([z.literal('auto'), z.enum(SCHEDULE_NAMES), scheduleData]).default('auto'),
+    z.union([z.literal('auto'), z.enum(SCHEDULE_NAMES), scheduleSchema]).default('auto'),
     `'auto', ${SCHEDULE_NAMES.map(name => `'${name}'`).join(', ')} or a Schedule object`,
   ],
   partition: [

@@ -26,8 +26,21 @@ export interface PipelineOptions {
   readonly microBatches?: number | 'auto' | undefined;
   /** Samples of the mini-batches that `auto` plans for; those of `fit` may have any size. Default 32, as in `fit`. */
   readonly batchSize?: number | undefined;
-  /** Order of work in each worker, by name, or a schedule of your own. Default `auto`. */
-  readonly schedule?: 'auto' | '1f1b' | 'gpipe' | 'zero-bubble' | Schedule | undefined;
+  /**
+   * Order of work in each worker, by name, or a schedule of your own. `interleaved` and `zb-v` are made for two stages a worker
+   * or more, and with `stages: 'auto'` the model is cut into two a worker; `greedy` is made from measured times, so it may
+   * differ from run to run. Default `auto`, which is `zero-bubble`.
+   */
+  readonly schedule?:
+    | 'auto'
+    | '1f1b'
+    | 'gpipe'
+    | 'interleaved'
+    | 'zero-bubble'
+    | 'zb-v'
+    | 'greedy'
+    | Schedule
+    | undefined;
   /**
    * Where to cut: by measured time (`auto`), number of layers (`uniform`), number of weights (`parameters`), or by the names of
    * the layers that begin stages 1, 2, …. Default `auto`.

@@ -26,12 +26,14 @@ describeOnBackends('evaluate and predict', backend => {
     });
   });
 
-  it('agree with any batch size, larger than the data included', async () => {
-    await withPair(
-      branching,
-      backend,
-      { stages: 3, workers: 2, microBatches: 3 },
-      async ({ plain }, trainer) => {
+  it.each([
+    { stages: 3, workers: 2, microBatches: 3, schedule: 'zero-bubble' },
+    { stages: 4, workers: 2, microBatches: 3, schedule: 'interleaved' },
+    { stages: 4, workers: 2, microBatches: 3, schedule: 'zb-v' },
+  ] as const)(
+    'agree with any batch size, larger than the data included, where stages lie as $schedule wants them',
+    async options => {
+      await withPair(branching, backend, options, async ({ plain }, trainer) => {
         const { x, y } = branching.samples(7, 4);
         for (const batchSize of [1, 3, 7, 32]) {
           const outputs = asList(await trainer.predict(x, { batchSize }));
@@ -43,7 +45,7 @@ describeOnBackends('evaluate and predict', backend => {
           tf.dispose([outputs, scores, expectedOutputs, expectedScores]);
         }
         tf.dispose([x, y]);
-      },
-    );
-  });
+      });
+    },
+  );
 });

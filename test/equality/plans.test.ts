@@ -20,6 +20,12 @@ const PLANS = [
   { stages: 4, workers: 1, microBatches: 3, schedule: 'gpipe', recompute: 'never' },
   { stages: 4, workers: 2, microBatches: 5, schedule: '1f1b', recompute: 'always' },
   { stages: 4, workers: 4, microBatches: 4, schedule: 'gpipe', recompute: 'always' },
+  { stages: 4, workers: 2, microBatches: 4, schedule: 'interleaved', recompute: 'never' },
+  { stages: 5, workers: 2, microBatches: 3, schedule: 'interleaved', recompute: 'always' },
+  { stages: 4, workers: 2, microBatches: 5, schedule: 'zb-v', recompute: 'never' },
+  { stages: 5, workers: 3, microBatches: 2, schedule: 'zb-v', recompute: 'except-last' },
+  { stages: 3, workers: 3, microBatches: 4, schedule: 'greedy', recompute: 'never' },
+  { stages: 5, workers: 2, microBatches: 3, schedule: 'greedy', recompute: 'always' },
 ] as const;
 
 const REPLICATED = [

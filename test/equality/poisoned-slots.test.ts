@@ -20,10 +20,11 @@ describeOnBackends('nothing reads a slot that was freed', backend => {
     else process.env[POISON] = before;
   });
 
-  it.each(MODEL_KINDS.map((kind, index) => [kind.name, index % 2 === 0 ? '1f1b' : 'gpipe', kind] as const))(
+  const SCHEDULES = ['1f1b', 'gpipe', 'interleaved', 'zb-v'] as const;
+  it.each(MODEL_KINDS.map((kind, index) => [kind.name, SCHEDULES[index % SCHEDULES.length]!, kind] as const))(
     'of %s under %s',
     async (_, schedule, kind) => {
-      const recompute = schedule === 'gpipe' ? 'never' : 'except-last';
+      const recompute = schedule === 'gpipe' || schedule === 'zb-v' ? 'never' : 'except-last';
       const options = { stages: 4, workers: 2, microBatches: 4, schedule, recompute } as const;
       await withPair(kind, backend, options, async (pair, trainer) => {
         // At batch size 4 a micro-batch is one sample: gradients of biases are mere views of what was received.

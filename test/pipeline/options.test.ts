@@ -50,7 +50,7 @@ describe('an option of the wrong type', () => {
     ['microBatches', 0, '0', /whole number of at least 1/],
     ['microBatches', Number.POSITIVE_INFINITY, 'Infinity', /whole number/],
     ['batchSize', 0, '0', /a whole number of at least 1/],
-    ['schedule', 'zigzag', "'zigzag'", /'gpipe', '1f1b', 'zero-bubble'/],
+    ['schedule', 'zigzag', "'zigzag'", /'gpipe', '1f1b', 'interleaved', 'zero-bubble', 'zb-v', 'greedy'/],
     ['schedule', { name: 'own' }, '{"name":"own"}', /a Schedule object/],
     [
       'schedule',

@@ -35,7 +35,7 @@ describe('pipeline()', () => {
     expectTypeOf<Required<PipelineOptions>['backend']>().toEqualTypeOf<BackendName | 'auto' | undefined>();
     expectTypeOf<PipelineOptions['workers']>().toEqualTypeOf<number | 'auto' | undefined>();
     expectTypeOf<PipelineOptions['schedule']>().toEqualTypeOf<
-      'auto' | '1f1b' | 'gpipe' | 'zero-bubble' | Schedule | undefined
+      'auto' | '1f1b' | 'gpipe' | 'interleaved' | 'zero-bubble' | 'zb-v' | 'greedy' | Schedule | undefined
     >();
     expectTypeOf<PipelineOptions['cache']>().toEqualTypeOf<boolean | string | undefined>();
     expectTypeOf<PipelineOptions['setup']>().toEqualTypeOf<string | readonly string[] | undefined>();

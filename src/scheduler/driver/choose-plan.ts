@@ -9,6 +9,7 @@ import type { ModelGraph } from '../../model/index.js';
 import type { Program } from '../../protocol/action.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import {
+  type ActionCost,
   actionCostOf,
   type Cuts,
   chainTopology,
@@ -33,6 +34,7 @@ const LEAST_GAIN = 0.03;
 export interface PlanChoice {
   readonly cuts: Cuts;
   readonly microBatchCount: number;
+  readonly schedule: Schedule;
   /** Time of each stage for one micro-batch. */
   readonly stageMs: readonly number[];
   readonly costs: PlanCosts;
@@ -51,7 +53,7 @@ export interface PlanQuestion {
   /** In ascending order. */
   readonly microBatchCounts: readonly number[];
   readonly costs: MeasuredCosts;
-  readonly scheduleOf: (microBatchCount: number) => Schedule;
+  readonly scheduleOf: (microBatchCount: number, cost: ActionCost) => Schedule;
 }
 
 export function choosePlan(question: PlanQuestion): PlanChoice {
@@ -87,15 +89,18 @@ function judge(question: PlanQuestion, microBatchCount: number): PlanChoice {
     ).cuts;
   const stages = stageCosts(unitCosts, cuts);
   const planCosts = planCostsOf(question, cuts, rows);
+  const cost = actionCostOf(planCosts);
+  const schedule = question.scheduleOf(microBatchCount, cost);
   return {
     cuts,
     microBatchCount,
+    schedule,
     stageMs: stages.map(stage => {
       const { forwardMs, backwardMs } = halves(stage, microBatchCount);
       return forwardMs + backwardMs;
     }),
     costs: planCosts,
-    periodMs: steadyPeriod(programsOf(question, microBatchCount), actionCostOf(planCosts)).period,
+    periodMs: steadyPeriod(programsOf(schedule, question.replicas), cost).period,
   };
 }
 
@@ -120,8 +125,7 @@ function stageCosts(units: readonly UnitCost[], cuts: Cuts): UnitCost[] {
 }
 
 /** Of all replicas. Which values cross which cuts does not matter to times: each cut is passed in one message. */
-function programsOf({ replicas, scheduleOf }: PlanQuestion, microBatchCount: number): readonly Program[] {
-  const schedule = scheduleOf(microBatchCount);
+function programsOf(schedule: Schedule, replicas: number): readonly Program[] {
   const { stageCount } = schedule;
   const all = Array.from({ length: replicas }, (_, replica) => replica);
   const steppers = Array.from({ length: stageCount }, () => all);

@@ -9,16 +9,17 @@ import { closedCuts, cutModel, cutPoints, type ModelGraph } from '../../model/in
 import type { ResolvedOptions } from '../../options.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import {
-  generateSchedule,
+  type ActionCost,
   PartitionError,
   type PartitionProblem,
   type PartitionUnit,
   partitionByName,
   partitionByParameters,
   partitionUniformly,
-  place,
   replicateSchedule,
   ScheduleError,
+  type ScheduleKind,
+  scheduleKind,
   validateSchedule,
 } from '../plan/index.js';
 import { firstPlan, isOpen } from './auto/open.js';
@@ -28,6 +29,9 @@ import { allowedMicroBatches } from './micro-batches.js';
 import type { ModelPlan, PlanRequest } from './model-plan.js';
 import { checkReplicas } from './replicas.js';
 import type { WorkerPool } from './worker-pool.js';
+
+/** What `auto` stands for where a pipeline is asked for. */
+const AUTO_SCHEDULE = 'zero-bubble';
 
 /** What is known of a plan before any worker starts. */
 export interface PlanCounts {
@@ -49,14 +53,17 @@ export function countStages(graph: ModelGraph, options: ResolvedOptions, cores: 
     return { stageCount: 1, replicas: 1, workerCount: options.workers === 'auto' ? cores : options.workers };
   const replicas = options.replicas === 'auto' ? 1 : options.replicas;
   const workers = workersOfReplica(options, replicas);
-  const coresOfReplica = Math.max(1, Math.floor(cores / replicas));
+  // Replicas alone are plain data parallelism.
+  const coresOfReplica =
+    replicas > 1 && options.stages === 'auto' ? 1 : Math.max(1, Math.floor(cores / replicas));
+  const { stagesPerWorker } = kindOf(options);
   const wanted =
     typeof options.schedule === 'object'
       ? options.schedule.stageCount
       : Array.isArray(options.partition)
         ? options.partition.length + 1
         : options.stages === 'auto'
-          ? Math.min(most, workers ?? (replicas > 1 ? 1 : cores))
+          ? stagesForWorkers(graph, options, { most, workers, cores: coresOfReplica })
           : options.stages;
   if (options.stages !== 'auto' && options.stages !== wanted) {
     throw new ConfigurationError(
@@ -81,8 +88,8 @@ export function countStages(graph: ModelGraph, options: ResolvedOptions, cores: 
     );
   }
   if (typeof options.schedule !== 'object') {
-    const ofReplica = Math.min(workers ?? coresOfReplica, wanted);
-    return { stageCount: wanted, replicas, workerCount: replicas * ofReplica };
+    const busyWorkers = Math.min(coresOfReplica, Math.max(1, Math.floor(wanted / stagesPerWorker)));
+    return { stageCount: wanted, replicas, workerCount: replicas * Math.min(workers ?? busyWorkers, wanted) };
   }
   const { microBatchCount, workerOfStage } = options.schedule;
   const workerCount = replicas * (Math.max(...workerOfStage) + 1);
@@ -101,6 +108,35 @@ function workersOfReplica({ workers }: ResolvedOptions, replicas: number): numbe
     );
   }
   return Math.floor(workers / replicas);
+}
+
+/** As many stages as keep the workers busy; schedules that want several on each get them or nothing. */
+function stagesForWorkers(
+  graph: ModelGraph,
+  options: ResolvedOptions,
+  {
+    most,
+    workers,
+    cores,
+  }: { readonly most: number; readonly workers: number | undefined; readonly cores: number },
+): number {
+  const { stagesPerWorker } = kindOf(options);
+  if (stagesPerWorker === 1) return Math.min(most, workers ?? cores);
+  const workerCount = workers ?? Math.min(cores, Math.floor(most / stagesPerWorker));
+  const leastWorkers = workers ?? Math.min(cores, 2);
+  if (workerCount >= leastWorkers && stagesPerWorker * workerCount <= most)
+    return stagesPerWorker * workerCount;
+  throw new ConfigurationError(
+    'schedule',
+    `Option 'schedule' is '${options.schedule}', which wants ${stagesPerWorker} stages on each of ${leastWorkers} workers, but the ` +
+      `model '${graph.model.name}' can be cut into ${most} at the most. Use fewer workers or another schedule, or say the number ` +
+      "of stages in option 'stages'.",
+  );
+}
+
+/** What the named schedule is made for. */
+function kindOf({ schedule }: ResolvedOptions): ScheduleKind {
+  return scheduleKind(typeof schedule === 'object' || schedule === 'auto' ? AUTO_SCHEDULE : schedule);
 }
 
 function checkAgainstSchedule(
@@ -127,16 +163,17 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
   const { graph, options, stageCount, replicas, coupling } = request;
   if (isOpen(options)) return firstPlan(request, pool.workerCount);
   const { microBatchCounts, warnings } = allowedMicroBatches(graph, options, stageCount, coupling);
-  const scheduleOf = (microBatchCount: number): Schedule =>
+  const kind = kindOf(options);
+  const scheduleOf = (microBatchCount: number, cost?: ActionCost): Schedule =>
     typeof options.schedule === 'object'
       ? (options.schedule as Schedule)
-      : generateSchedule(options.schedule === 'auto' ? 'zero-bubble' : options.schedule, {
+      : kind.generate({
           stageCount,
           microBatchCount,
-          workerOfStage: place(stageCount, pool.workerCount / replicas),
+          workerOfStage: kind.place(stageCount, pool.workerCount / replicas),
+          cost,
         });
-  const { cuts, stageMs, costs, microBatchCount } = await choose(request, microBatchCounts, scheduleOf, pool);
-  const schedule = scheduleOf(microBatchCount);
+  const { cuts, stageMs, costs, schedule } = await choose(request, microBatchCounts, scheduleOf, pool);
   validateSchedule(schedule);
   return {
     cut: cutModel(graph, cuts),
@@ -157,13 +194,15 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
 async function choose(
   { graph, options, stageCount, replicas, optimizer, profiles }: PlanRequest,
   microBatchCounts: readonly number[],
-  scheduleOf: (microBatchCount: number) => Schedule,
+  scheduleOf: (microBatchCount: number, cost?: ActionCost) => Schedule,
   pool: WorkerPool,
-): Promise<Pick<PlanChoice, 'cuts' | 'microBatchCount'> & Pick<ModelPlan, 'stageMs' | 'costs'>> {
+): Promise<Pick<PlanChoice, 'cuts' | 'schedule'> & Pick<ModelPlan, 'stageMs' | 'costs'>> {
   const problem = partitionProblem(graph);
   const stated = asOptionError('partition', () => statedCuts(problem, options, stageCount));
-  if (stated !== undefined && microBatchCounts.length === 1) {
-    return { cuts: stated, microBatchCount: microBatchCounts[0]!, stageMs: undefined, costs: undefined };
+  const needsCost = typeof options.schedule !== 'object' && kindOf(options).usesCost;
+  if (stated !== undefined && microBatchCounts.length === 1 && !needsCost) {
+    const schedule = scheduleOf(microBatchCounts[0]!);
+    return { cuts: stated, schedule, stageMs: undefined, costs: undefined };
   }
   const { batchSize } = options;
   const costs = await measureCosts(graph, batchSize, optimizer, pool, profiles);

@@ -50,3 +50,14 @@ export class ScheduleSyntaxError extends MillraceError {
     this.expected = expected;
   }
 }
+
+/** JSON that is no schedule. */
+export class ScheduleJsonError extends MillraceError {
+  /** Place inside the JSON, like `orders[0][2].kind`; empty for the whole of it. */
+  readonly path: string;
+
+  constructor(path: string, problem: string, options?: ErrorOptions) {
+    super('MILLRACE_SCHEDULE_SYNTAX', `${path === '' ? 'the schedule' : path}: ${problem}`, options);
+    this.path = path;
+  }
+}

@@ -33,12 +33,21 @@ export interface LowerOptions {
 export function lower(
   schedule: Schedule,
   topology: StageTopology,
-  { mode = 'train', recompute = 'never', globalNorm = false }: LowerOptions = {},
+  options: LowerOptions = {},
 ): readonly Program[] {
+  return [...lowerEach(schedule, topology, options)];
+}
+
+/** The same, one program at a time: those of a large plan are several gigabytes together. */
+export function* lowerEach(
+  schedule: Schedule,
+  topology: StageTopology,
+  { mode = 'train', recompute = 'never', globalNorm = false }: LowerOptions = {},
+): Generator<Program> {
   const { stageCount, ties = [], replicaTies = [] } = topology;
   const steps = { stageCount, ties, replicaTies, globalNorm };
-  return schedule.orders.map(order => {
+  for (const order of schedule.orders) {
     const training = mode === 'train' ? addSteps(addRecompute(order, recompute), steps) : order;
-    return addStageMessages(addDriverMessages(training, topology, mode), topology);
-  });
+    yield addStageMessages(addDriverMessages(training, topology, mode), topology);
+  }
 }

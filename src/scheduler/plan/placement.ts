@@ -1,14 +1,42 @@
 /**
  * Which worker runs which stage.
  *
- * Stages go to workers in contiguous blocks of nearly equal length: neighbours on one worker need no transport
- * of their own, and a block behaves like one larger stage. `gpipe`, `1f1b` and `zero-bubble` are made for such placements,
- * though they accept any.
+ * Every schedule has a placement that it is made for (`schedules/index.ts` says which), though all accept any. Each uses
+ * `min(stageCount, workerCount)` workers: a worker without a stage has no work.
  */
 import { MillraceError } from '../../errors.js';
 
-/** Worker of every stage. Uses `min(stageCount, workerCount)` workers: a worker without a stage has no work. */
-export function place(stageCount: number, workerCount: number): readonly number[] {
+/** Worker of every stage, for so many stages and at most so many workers. */
+export type Placement = (stageCount: number, workerCount: number) => readonly number[];
+
+/**
+ * Contiguous blocks of nearly equal length, `0 0 1 1`: neighbours on one worker need no transport of their own, and a
+ * block behaves like one larger stage.
+ */
+export const place: Placement = (stageCount, workerCount) => {
+  const used = usedWorkers(stageCount, workerCount);
+  return Array.from({ length: stageCount }, (_, stage) => Math.floor((stage * used) / stageCount));
+};
+
+/** Round after round over all workers, `0 1 0 1` (Megatron-LM): a micro-batch meets every worker early. */
+export const placeRoundRobin: Placement = (stageCount, workerCount) => {
+  const used = usedWorkers(stageCount, workerCount);
+  return Array.from({ length: stageCount }, (_, stage) => stage % used);
+};
+
+/**
+ * Up and down again, `0 1 1 0` (the V of Zero Bubble): the worker with the first stage has the last one too, so B begins where
+ * F began. More than two stages a worker make more than one V.
+ */
+export const placeInV: Placement = (stageCount, workerCount) => {
+  const used = usedWorkers(stageCount, workerCount);
+  return Array.from({ length: stageCount }, (_, stage) => {
+    const inTurn = stage % (2 * used);
+    return Math.min(inTurn, 2 * used - 1 - inTurn);
+  });
+};
+
+function usedWorkers(stageCount: number, workerCount: number): number {
   for (const [name, value] of Object.entries({ stageCount, workerCount })) {
     if (!Number.isInteger(value) || value < 1) {
       throw new MillraceError(
@@ -17,6 +45,5 @@ export function place(stageCount: number, workerCount: number): readonly number[
       );
     }
   }
-  const used = Math.min(stageCount, workerCount);
-  return Array.from({ length: stageCount }, (_, stage) => Math.floor((stage * used) / stageCount));
+  return Math.min(stageCount, workerCount);
 }

@@ -11,7 +11,7 @@ import type { StageTopology } from '../../protocol/topology.js';
 import { chainTopology } from './chain.js';
 import { type ActionCost, unitCost } from './costs.js';
 import { programError } from './fault.js';
-import { type LowerOptions, lower } from './lower.js';
+import { type LowerOptions, lowerEach } from './lower.js';
 import { type Compiled, compile } from './simulation/compile.js';
 import { peakLive } from './simulation/live.js';
 import { type RunResult, run, type SlotCounts } from './simulation/run.js';
@@ -47,7 +47,7 @@ export interface ChannelUse extends ChannelEnds {
 }
 
 export interface Simulation {
-  /** What was simulated; the positions in `times` refer to it. */
+  /** What was simulated; the positions in `times` refer to it. Of a schedule, they are lowered anew when they are first asked for. */
   readonly programs: readonly Program[];
   /** From the first start to the last end. */
   readonly makespan: number;
@@ -68,26 +68,42 @@ export function simulateSchedule(
   schedule: Schedule,
   options: SimulationOptions & LowerOptions & { readonly topology?: StageTopology } = {},
 ): Simulation {
-  return simulate(lower(schedule, options.topology ?? chainTopology(schedule.stageCount), options), options);
+  const topology = options.topology ?? chainTopology(schedule.stageCount);
+  return simulateLowered(
+    { lowered: () => lowerEach(schedule, topology, options), orders: schedule.orders },
+    options,
+  );
 }
 
 /** Throws a `ScheduleError` if the programs deadlock. */
 export function simulate(programs: readonly Program[], options: SimulationOptions = {}): Simulation {
+  return simulateLowered({ lowered: () => programs, orders: programs }, options);
+}
+
+/** Programs that are made when they are looked at, since those of a large schedule take more memory than its simulation. */
+interface ProgramSource {
+  lowered(): Iterable<Program>;
+  /** Their compute actions, whatever else stands between them. */
+  readonly orders: readonly Program[];
+}
+
+function simulateLowered(source: ProgramSource, options: SimulationOptions): Simulation {
   const { cost = unitCost, slotCounts, miniBatchCount = 1 } = options;
-  const compiled = compile(programs, cost);
+  const compiled = compile(source.lowered(), cost);
   const result = run(compiled, miniBatchCount, slotCounts);
   if (result.blocked.length > 0) {
+    const programs = [...source.lowered()];
     throw programError(
       programs,
       deadlockFault(programs, result.blocked),
       slotCounts === undefined ? {} : { slotCounts },
     );
   }
-  return summarize(programs, compiled, result, miniBatchCount);
+  return summarize(source, compiled, result, miniBatchCount);
 }
 
 function summarize(
-  programs: readonly Program[],
+  source: ProgramSource,
   compiled: Compiled,
   result: RunResult,
   miniBatchCount: number,
@@ -104,9 +120,13 @@ function summarize(
     return { busy, idle, bubbleFraction: makespan === 0 ? 0 : idle / makespan };
   });
   const idle = workers.reduce((sum, worker) => sum + worker.idle, 0);
-  const live = peakLive(programs);
+  const live = peakLive(source.orders);
+  let programs: readonly Program[] | undefined;
   return {
-    programs,
+    get programs() {
+      programs ??= [...source.lowered()];
+      return programs;
+    },
     makespan,
     workers,
     bubbleFraction: makespan === 0 ? 0 : idle / (workers.length * makespan),

@@ -69,7 +69,7 @@ export interface PlanSpec {
   readonly workers: number;
   readonly replicas: number;
   readonly microBatches: number;
-  readonly schedule: 'gpipe' | '1f1b' | 'zero-bubble';
+  readonly schedule: 'gpipe' | '1f1b' | 'interleaved' | 'zero-bubble' | 'zb-v' | 'greedy';
   readonly recompute: 'never' | 'except-last' | 'always';
 }
 

@@ -7,7 +7,9 @@ import {
   partitionByTime,
   partitionUniformly,
 } from '#internal/scheduler/plan/partition/index.js';
-import { thrownBy } from './support.js';
+import { placeInV } from '#internal/scheduler/plan/placement.js';
+import { peakLive } from '#internal/scheduler/plan/simulation/live.js';
+import { placed, thrownBy } from './support.js';
 
 type Problem = Parameters<typeof partitionByTime>[0];
 type Options = NonNullable<Parameters<typeof partitionByTime>[2]>;
@@ -55,6 +57,8 @@ function judge(
     microBatchCount = 1,
     transport = { msPerMessage: 0, msPerByte: 0 },
     memoryLimitBytes = Infinity,
+    workerOfStage = [0, ...cuts].map((_, stage) => stage),
+    liveMicroBatches = (stage: number) => Math.min(microBatchCount, cuts.length + 1 - stage),
   } = options;
   const side = (cut: number | undefined): number =>
     cut === undefined
@@ -66,14 +70,18 @@ function judge(
       sum(units.map(unit => unit.forwardMs + unit.backwardMs)) + side(cuts[stage - 1]) + side(cuts[stage]),
   );
   const bytes = stages.map((units, stage) => {
-    const live = Math.min(microBatchCount, stages.length - stage);
+    const live = liveMicroBatches(stage);
     return sum(units.map(unit => (unit.residentBytes ?? 0) + live * (unit.activationBytes ?? 0)));
   });
   const bottleneck = Math.max(...times);
+  const fits = [...new Set(workerOfStage)].every(worker => {
+    const held = sum(bytes.filter((_, stage) => workerOfStage[stage] === worker));
+    return held <= (typeof memoryLimitBytes === 'number' ? memoryLimitBytes : memoryLimitBytes[worker]!);
+  });
   return {
     bottleneck,
     makespan: sum(times) + (microBatchCount - 1) * bottleneck,
-    fits: bytes.every(b => b <= memoryLimitBytes),
+    fits,
   };
 }
 
@@ -164,6 +172,80 @@ describe('partition by measured time', () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  it('keeps what all stages of a worker hold together within its limit, or says that it cannot', () => {
+    const cases = fc.record({
+      name: fc.constantFrom('1f1b', 'gpipe', 'interleaved', 'zb-v', 'zero-bubble'),
+      workers: fc.integer({ min: 1, max: 4 }),
+      limits: fc.array(fc.nat({ max: 500 }), { minLength: 4, maxLength: 4 }),
+      isShared: fc.boolean(),
+      microBatchCount: fc.integer({ min: 1, max: 5 }),
+      objective: fc.constantFrom('bottleneck' as const, 'makespan' as const),
+    });
+    let feasible = 0;
+    let refused = 0;
+    fc.assert(
+      fc.property(problems, cases, ({ problem, stageCount }, drawn) => {
+        const { name, workers, limits, isShared, microBatchCount, objective } = drawn;
+        const schedule = placed(name, stageCount, workers, microBatchCount);
+        const { workerOfStage } = schedule;
+        const peaks = peakLive(schedule.orders).ofStage;
+        const options = {
+          transport,
+          objective,
+          microBatchCount,
+          workerOfStage,
+          liveMicroBatches: (stage: number) => peaks[stage]!,
+          memoryLimitBytes: isShared ? limits[0]! : limits.slice(0, new Set(workerOfStage).size),
+        };
+        const all = [...choices(problem.allowedCuts, stageCount - 1)]
+          .map(cuts => judge(problem, cuts, options))
+          .filter(({ fits }) => fits);
+        if (all.length === 0) {
+          refused++;
+          expect(() => partitionByTime(problem, stageCount, options)).toThrow(PartitionError);
+          return;
+        }
+        feasible++;
+        const found = judge(problem, partitionByTime(problem, stageCount, options).cuts, options);
+        expect(found.fits).toBe(true);
+        expect(found[objective]).toBe(Math.min(...all.map(judged => judged[objective])));
+      }),
+      { numRuns: 600 },
+    );
+    expect(Math.min(feasible, refused)).toBeGreaterThan(100);
+  });
+
+  it('gives up rather than search for ever where many workers are between their stages', () => {
+    let state = 7;
+    const random = (): number => {
+      state = (state * 1103515245 + 12345) % 2 ** 31;
+      return state / 2 ** 31;
+    };
+    const problem = chain(Array.from({ length: 120 }, random));
+    const units = problem.units.map(unit => ({ ...unit, residentBytes: 100 * random() }));
+    const total = sum(units.map(({ residentBytes }) => residentBytes));
+    expect(() =>
+      partitionByTime({ ...problem, units }, 16, {
+        workerOfStage: placeInV(16, 8),
+        memoryLimitBytes: (total / 8) * 1.02,
+      }),
+    ).toThrow(/too many ways to spread the layers.*Allow more memory, use one stage a worker/);
+  });
+
+  it('refuses limits and placements of another size', () => {
+    const problem = chain([1, 1, 1]);
+    expect(() => partitionByTime(problem, 2, { memoryLimitBytes: [9], workerOfStage: [0, 1] })).toThrow(
+      'memoryLimitBytes must be a number, or one for each of the 2 workers, got 1',
+    );
+    expect(() => partitionByTime(problem, 2, { memoryLimitBytes: 9, workerOfStage: [0] })).toThrow(
+      'workerOfStage must name a worker for each of the 2 stages, got 1',
+    );
+    const units = problem.units.map(unit => ({ ...unit, residentBytes: 10 }));
+    expect(() =>
+      partitionByTime({ ...problem, units }, 3, { memoryLimitBytes: 15, workerOfStage: [0, 1, 0] }),
+    ).toThrow('no cut into 3 stages keeps every worker within its limit (15 bytes). Allow more memory');
   });
 
   it('prefers a cheap cut over a balanced one when few micro-batches pay for it', () => {

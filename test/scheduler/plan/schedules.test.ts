@@ -3,13 +3,13 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fullBackward, unitCost } from '#internal/scheduler/plan/costs.js';
 import { drawSchedule } from '#internal/scheduler/plan/grid.js';
-import { place } from '#internal/scheduler/plan/placement.js';
+import { place, placeInV, placeRoundRobin } from '#internal/scheduler/plan/placement.js';
 import { forwardOnly } from '#internal/scheduler/plan/schedules/forward-only.js';
 import { generateSchedule, SCHEDULE_NAMES } from '#internal/scheduler/plan/schedules/index.js';
 import { simulateSchedule } from '#internal/scheduler/plan/simulate.js';
 import { formatPrograms } from '#internal/scheduler/plan/text.js';
 import { validateSchedule } from '#internal/scheduler/plan/validate.js';
-import { onOwnWorkers, picture, plans } from './support.js';
+import { onOwnWorkers, picture, placed, plans } from './support.js';
 
 /** The grid in a source file's header comment. */
 function pictureIn(file: string): string {
@@ -26,14 +26,16 @@ describe('pictures in the source', () => {
     ['one-f-one-b.ts', onOwnWorkers('1f1b', 3, 4)],
     ['zero-bubble.ts', onOwnWorkers('zero-bubble', 3, 4)],
     ['forward-only.ts', forwardOnly({ stageCount: 3, microBatchCount: 4, workerOfStage: [0, 1, 2] })],
+    ['interleaved.ts', placed('interleaved', 4, 2, 4)],
+    ['zb-v.ts', placed('zb-v', 4, 2, 4)],
   ])('%s draws what it generates', (file, schedule) => {
     expect(drawSchedule(schedule)).toBe(pictureIn(file));
-    expect(pictureIn(file).split('\n')).toHaveLength(3);
+    expect(pictureIn(file).split('\n')).toHaveLength(schedule.orders.length);
   });
 });
 
-/** Every W right behind its B. */
-const FULL_BACKWARD = SCHEDULE_NAMES.filter(name => name !== 'zero-bubble');
+/** Every W right behind its B, and one stage a worker; `interleaved.test.ts` is about several. */
+const FULL_BACKWARD = ['gpipe', '1f1b'];
 
 describe('published figures', () => {
   // p workers, m micro-batches; (p−1)(F+B+W) of bubble where the backward pass is one piece.
@@ -202,10 +204,15 @@ describe('orders', () => {
 });
 
 describe('parameters', () => {
-  it('places stages in contiguous blocks and leaves no worker without one', () => {
+  it('places stages in blocks, round robin or in Vs, and leaves no worker without one', () => {
     expect(place(5, 2)).toEqual([0, 0, 0, 1, 1]);
     expect(place(4, 4)).toEqual([0, 1, 2, 3]);
     expect(place(2, 8)).toEqual([0, 1]);
+    expect(placeRoundRobin(5, 2)).toEqual([0, 1, 0, 1, 0]);
+    expect(placeRoundRobin(2, 8)).toEqual([0, 1]);
+    expect(placeInV(6, 3)).toEqual([0, 1, 2, 2, 1, 0]);
+    expect(placeInV(7, 2)).toEqual([0, 1, 1, 0, 0, 1, 1]);
+    expect(placeInV(3, 2)).toEqual([0, 1, 1]);
     expect(() => place(0, 1)).toThrow('stageCount must be a whole number of at least 1, got 0');
     expect(() => place(2, 1.5)).toThrow('workerCount must be a whole number of at least 1, got 1.5');
   });
@@ -213,7 +220,7 @@ describe('parameters', () => {
   it('lists the known schedules when asked for an unknown one', () => {
     const params = { stageCount: 1, microBatchCount: 1, workerOfStage: [0] };
     expect(() => generateSchedule('pipedream', params)).toThrow(
-      "unknown schedule 'pipedream'; known are gpipe, 1f1b, zero-bubble",
+      "unknown schedule 'pipedream'; known are gpipe, 1f1b, interleaved, zero-bubble, zb-v, greedy",
     );
   });
 

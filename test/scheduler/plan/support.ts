@@ -1,8 +1,8 @@
 /** What the planner's tests share: random stages, placements and schedules. */
 import * as fc from 'fast-check';
 import { chainTopology } from '#internal/scheduler/plan/chain.js';
-import { place } from '#internal/scheduler/plan/placement.js';
-import { generateSchedule, SCHEDULE_NAMES } from '#internal/scheduler/plan/schedules/index.js';
+import { place, placeInV, placeRoundRobin } from '#internal/scheduler/plan/placement.js';
+import { generateSchedule, SCHEDULE_NAMES, scheduleKind } from '#internal/scheduler/plan/schedules/index.js';
 
 export type Schedule = ReturnType<typeof generateSchedule>;
 export type StageTopology = ReturnType<typeof chainTopology>;
@@ -13,6 +13,17 @@ export function onOwnWorkers(name: string, stageCount: number, microBatchCount: 
     microBatchCount,
     workerOfStage: place(stageCount, stageCount),
   });
+}
+
+/** At the placement that the schedule is made for. */
+export function placed(
+  name: string,
+  stageCount: number,
+  workerCount: number,
+  microBatchCount: number,
+): Schedule {
+  const workerOfStage = scheduleKind(name).place(stageCount, workerCount);
+  return generateSchedule(name, { stageCount, microBatchCount, workerOfStage });
 }
 
 /** Edges and tied weights between any two stages, with or without gradients; any stage may be fed or own outputs. */
@@ -50,12 +61,17 @@ export function topologies(stageCount: number): fc.Arbitrary<StageTopology> {
 }
 
 /** Any worker for any stage, renumbered so that workers count without gaps. */
-function placements(stageCount: number): fc.Arbitrary<readonly number[]> {
+export function placements(stageCount: number): fc.Arbitrary<readonly number[]> {
   const scattered = fc
     .array(fc.nat(3), { minLength: stageCount, maxLength: stageCount })
     .map(drawn => drawn.map(worker => [...new Set(drawn)].sort().indexOf(worker)));
   return fc.oneof(
-    fc.integer({ min: 1, max: 6 }).map(workers => place(stageCount, workers)),
+    fc
+      .record({
+        placement: fc.constantFrom(place, placeRoundRobin, placeInV),
+        workers: fc.integer({ min: 1, max: 6 }),
+      })
+      .map(({ placement, workers }) => placement(stageCount, workers)),
     scattered,
   );
 }

@@ -16,6 +16,7 @@ export function addDriverMessages(program: Program, topology: StageTopology, mod
     const message = (kind: MessageAction['kind']): MessageAction[] => [
       { kind, stage, microBatches, pass: 'forward', peer: 'driver' },
     ];
+    if (!fed.has(stage) && !handingOver.has(stage)) return undefined;
     return {
       before: fed.has(stage) ? message('receive') : [],
       after: handingOver.has(stage) ? message('send') : [],

@@ -11,8 +11,13 @@ export function insert(
   program: Program,
   around: (action: Action, index: number) => Around | undefined,
 ): Program {
-  return program.flatMap((action, index) => {
+  // Not `flatMap`, which takes six times as long, and large plans have millions of actions.
+  const inserted: Action[] = [];
+  for (const [index, action] of program.entries()) {
     const added = around(action, index);
-    return added === undefined ? [action] : [...(added.before ?? []), action, ...(added.after ?? [])];
-  });
+    if (added?.before !== undefined) for (const before of added.before) inserted.push(before);
+    inserted.push(action);
+    if (added?.after !== undefined) for (const after of added.after) inserted.push(after);
+  }
+  return inserted;
 }

@@ -15,7 +15,8 @@ import { checkProblem, PartitionError } from './errors.js';
 import { blockBounds, prefixSums } from './evenly.js';
 import { leastMakespan } from './makespan.js';
 import type { Cuts, MeasuredProblem, MeasuredUnit } from './problem.js';
-import { leastBottleneck, leastSum, type SegmentCost } from './segments.js';
+import { leastBottleneck, leastSum, type Segmentation, type SegmentCost } from './segments.js';
+import { type Judged, leastWithinWorkers } from './worker-memory.js';
 
 export interface TransportCost {
   /** Fixed price of one message. */
@@ -30,10 +31,15 @@ export interface BalanceOptions {
   readonly microBatchCount?: number;
   /** Default: free. */
   readonly transport?: TransportCost;
-  /** Most bytes a stage may hold. Default: no limit. */
-  readonly memoryLimitBytes?: number;
-  /** Live micro-batches of a stage at its peak. Default: 1F1B's min(m, stageCount − stage). */
-  readonly liveMicroBatches?: (stage: number) => number;
+  /**
+   * Most bytes that the stages of a worker may hold together, each at its own peak: one number for all workers, or one for
+   * each. Default: no limit.
+   */
+  readonly memoryLimitBytes?: number | readonly number[] | undefined;
+  /** Worker of every stage, for the memory limit. Default: each has its own. */
+  readonly workerOfStage?: readonly number[] | undefined;
+  /** Live micro-batches of a stage at its peak; `peakLive(schedule.orders).ofStage` has them. Default: 1F1B's min(m, stageCount − stage). */
+  readonly liveMicroBatches?: ((stage: number) => number) | undefined;
 }
 
 export interface BalancedPartition {
@@ -60,20 +66,33 @@ export function partitionByTime(
   const boundaryMs = boundaryTimes(problem, options.transport);
   const time = stageTime(problem.units, bounds, boundaryMs);
   const memory = stageMemory(problem.units, bounds, stageCount, options);
-  const cost = withinMemory(time, memory, options.memoryLimitBytes);
+  const limits = workerLimits(stageCount, options);
+  const cost = withinMemory(time, memory, limits);
 
   const slowest = leastBottleneck(blockCount, stageCount, cost);
-  if (slowest === undefined) throw tooLarge(blockCount, stageCount, memory, options.memoryLimitBytes);
-  const found =
+  if (slowest === undefined) throw tooLarge(blockCount, stageCount, memory, limits);
+  const weight =
+    objective === 'makespan'
+      ? (first: number, end: number): number => boundaryMs[first]! + boundaryMs[end]!
+      : (first: number, end: number): number => time.of(first, end, 0) ** 2;
+  let found: Segmentation =
     objective === 'makespan'
       ? leastMakespan({ blockCount, stageCount, cost, boundaryMs, microBatchCount, slowest })
-      : leastSum(
-          blockCount,
-          stageCount,
-          cost,
-          slowest.bottleneck,
-          (first, end) => time.of(first, end, 0) ** 2,
-        )!;
+      : leastSum(blockCount, stageCount, cost, slowest.bottleneck, weight)!;
+  // Where every stage for itself keeps within its worker's limit, the sums mostly do so too: only if not, the harder search.
+  if (!keepsWithin(found, blockCount, memory, limits)) {
+    const within = leastWithinWorkers({
+      blockCount,
+      stageCount,
+      cost,
+      bytes: memory,
+      ...limits!,
+      weight,
+      compare: objective === 'makespan' ? byMakespan(microBatchCount) : byBottleneck,
+    });
+    if (within === undefined) throw tooLarge(blockCount, stageCount, memory, limits);
+    found = within;
+  }
 
   const starts = [0, ...found.starts, blockCount];
   const stageMs = found.starts.concat(blockCount).map((end, stage) => time.of(starts[stage]!, end, stage));
@@ -128,26 +147,94 @@ function stageMemory(
   return { of: bytes, floor: bytes };
 }
 
-/** A stage beyond the limit costs infinitely much; so does every longer one. */
-function withinMemory(time: SegmentCost, memory: SegmentCost, limitBytes: number | undefined): SegmentCost {
-  if (limitBytes === undefined) return time;
+interface WorkerLimits {
+  readonly workerOfStage: readonly number[];
+  /** By worker. */
+  readonly limits: readonly number[];
+}
+
+function workerLimits(
+  stageCount: number,
+  {
+    memoryLimitBytes,
+    workerOfStage = Array.from({ length: stageCount }, (_, stage) => stage),
+  }: BalanceOptions,
+): WorkerLimits | undefined {
+  if (memoryLimitBytes === undefined) return undefined;
+  if (workerOfStage.length !== stageCount) {
+    throw new PartitionError(
+      `workerOfStage must name a worker for each of the ${stageCount} stages, got ${workerOfStage.length}`,
+    );
+  }
+  const workerCount = Math.max(...workerOfStage) + 1;
+  if (typeof memoryLimitBytes !== 'number' && memoryLimitBytes.length !== workerCount) {
+    throw new PartitionError(
+      `memoryLimitBytes must be a number, or one for each of the ${workerCount} workers, got ${memoryLimitBytes.length}`,
+    );
+  }
+  const limits = Array.from({ length: workerCount }, (_, worker) =>
+    typeof memoryLimitBytes === 'number' ? memoryLimitBytes : memoryLimitBytes[worker]!,
+  );
+  return { workerOfStage, limits };
+}
+
+/** A stage beyond its worker's limit costs infinitely much; so does every longer one. */
+function withinMemory(
+  time: SegmentCost,
+  memory: SegmentCost,
+  workers: WorkerLimits | undefined,
+): SegmentCost {
+  if (workers === undefined) return time;
+  const limitOfStage = workers.workerOfStage.map(worker => workers.limits[worker]!);
   const unlessTooLarge =
     (ms: SegmentCost['of']): SegmentCost['of'] =>
     (first, end, stage) =>
-      memory.of(first, end, stage) > limitBytes ? Number.POSITIVE_INFINITY : ms(first, end, stage);
+      memory.of(first, end, stage) > limitOfStage[stage]! ? Number.POSITIVE_INFINITY : ms(first, end, stage);
   return { of: unlessTooLarge(time.of), floor: unlessTooLarge(time.floor) };
 }
+
+function keepsWithin(
+  { starts }: Segmentation,
+  blockCount: number,
+  memory: SegmentCost,
+  workers: WorkerLimits | undefined,
+): boolean {
+  if (workers === undefined) return true;
+  const { workerOfStage, limits } = workers;
+  const bounds = [0, ...starts, blockCount];
+  const used = limits.map(() => 0);
+  for (const [stage, worker] of workerOfStage.entries())
+    used[worker]! += memory.of(bounds[stage]!, bounds[stage + 1]!, stage);
+  return used.every((bytes, worker) => bytes <= limits[worker]!);
+}
+
+const byBottleneck = (one: Judged, other: Judged): number =>
+  one.bottleneck - other.bottleneck || one.sum - other.sum;
+
+/** The work inside stages is the same in every partition, so it does not count. */
+const byMakespan =
+  (microBatchCount: number) =>
+  (one: Judged, other: Judged): number =>
+    one.sum - other.sum + (microBatchCount - 1) * (one.bottleneck - other.bottleneck);
 
 function tooLarge(
   blockCount: number,
   stageCount: number,
   memory: SegmentCost,
-  limitBytes: number | undefined,
+  workers: WorkerLimits | undefined,
 ): PartitionError {
+  const { limits, workerOfStage } = workers!;
+  const remedy = 'Allow more memory, more stages, smaller micro-batches or recomputation';
+  const isShared = limits.length < workerOfStage.length || new Set(limits).size > 1;
+  if (isShared) {
+    const allowed = [...new Set(limits)].join(', ');
+    return new PartitionError(
+      `no cut into ${stageCount} stages keeps every worker within its limit (${allowed} bytes). ${remedy}`,
+    );
+  }
   const least = leastBottleneck(blockCount, stageCount, memory)!.bottleneck;
   return new PartitionError(
-    `no cut into ${stageCount} stages keeps every stage within ${limitBytes} bytes; the best needs ${least}. ` +
-      'Allow more memory, more stages, smaller micro-batches or recomputation',
+    `no cut into ${stageCount} stages keeps every stage within ${limits[0]} bytes; the best needs ${least}. ${remedy}`,
   );
 }
 

@@ -13,16 +13,14 @@
  */
 import type { ComputeAction } from '../../../protocol/action.js';
 import type { Schedule } from '../../../protocol/schedule.js';
-import { ScheduleError } from '../errors.js';
-
-export interface ScheduleParams {
-  readonly stageCount: number;
-  readonly microBatchCount: number;
-  /** Worker index of every stage; workers count from 0 without gaps. */
-  readonly workerOfStage: readonly number[];
-}
-
-export type ScheduleGenerator = (params: ScheduleParams) => Schedule;
+import {
+  backwards,
+  checkParams,
+  forwards,
+  type ScheduleParams,
+  singleMicroBatches,
+  splitIntoRuns,
+} from './params.js';
 
 /** Clock times, of any unit. For `run` r of R: `forward` rises with r, `backward` falls with it. */
 export interface Clock {
@@ -46,65 +44,26 @@ export function orderByClock(
   const { stageCount, microBatchCount, workerOfStage } = params;
   const runs = splitIntoRuns(workerOfStage);
   const clock = clockOf(runs.length, microBatchCount);
-  const pieces: Piece[][] = Array.from({ length: Math.max(...workerOfStage) + 1 }, () => []);
-  runs.forEach((stages, run) => {
-    const ofWorker = pieces[workerOfStage[stages[0]!]!]!;
-    for (let microBatch = 0; microBatch < microBatchCount; microBatch++) {
-      ofWorker.push({ time: clock.forward(run, microBatch), run, actions: forwards(stages, microBatch) });
+  const microBatches = singleMicroBatches(microBatchCount);
+  const runsOfWorkers: number[][] = Array.from(new Set(workerOfStage), () => []);
+  for (const [run, [stage]] of runs.entries()) runsOfWorkers[workerOfStage[stage!]!]!.push(run);
+  // Worker by worker: the pieces of thousands of stages would not fit into memory together.
+  const orders = runsOfWorkers.map(ofWorker => {
+    const pieces: Piece[] = [];
+    for (const run of ofWorker) {
+      const stages = runs[run]!;
+      // Each kind on its own, since times then rise or fall steadily, and a merge sort merges them in no time.
+      for (const [microBatch, named] of microBatches.entries())
+        pieces.push({ time: clock.forward(run, microBatch), run, actions: forwards(stages, named) });
       if (clock.backward === undefined) continue;
-      ofWorker.push({ time: clock.backward(run, microBatch), run, actions: backwards(stages, microBatch) });
+      for (const [microBatch, named] of microBatches.entries())
+        pieces.push({ time: clock.backward(run, microBatch), run, actions: backwards(stages, named) });
     }
+    // At equal times the deeper run goes first: its micro-batch is the older one.
+    pieces.sort((one, other) => one.time - other.time || other.run - one.run);
+    const order: ComputeAction[] = [];
+    for (const { actions } of pieces) order.push(...actions);
+    return order;
   });
-  // At equal times the deeper run goes first: its micro-batch is the older one.
-  const orders = pieces.map(ofWorker =>
-    ofWorker
-      .sort((one, other) => one.time - other.time || other.run - one.run)
-      .flatMap(piece => piece.actions),
-  );
   return { name, stageCount, microBatchCount, workerOfStage: [...workerOfStage], orders };
-}
-
-function forwards(stages: readonly number[], microBatch: number): ComputeAction[] {
-  return stages.map(stage => ({ kind: 'forward', stage, microBatches: [microBatch] }));
-}
-
-function backwards(stages: readonly number[], microBatch: number): ComputeAction[] {
-  return stages.toReversed().flatMap((stage): ComputeAction[] => [
-    { kind: 'backwardInput', stage, microBatches: [microBatch] },
-    { kind: 'backwardWeight', stage, microBatches: [microBatch] },
-  ]);
-}
-
-/** The longest stretches of neighbouring stages on one worker, in order. */
-export function splitIntoRuns(workerOfStage: readonly number[]): number[][] {
-  const runs: number[][] = [];
-  workerOfStage.forEach((worker, stage) => {
-    if (stage > 0 && worker === workerOfStage[stage - 1]) runs.at(-1)!.push(stage);
-    else runs.push([stage]);
-  });
-  return runs;
-}
-
-/** Shared by all generators, so that every schedule refuses the same parameters in the same words. */
-export function checkParams({ stageCount, microBatchCount, workerOfStage }: ScheduleParams): void {
-  const refuse = (message: string): never => {
-    throw new ScheduleError(message, { fault: 'shape' });
-  };
-  for (const [name, value] of Object.entries({ stageCount, microBatchCount })) {
-    if (!Number.isInteger(value) || value < 1)
-      refuse(`${name} must be a whole number of at least 1, got ${value}`);
-  }
-  if (workerOfStage.length !== stageCount) {
-    refuse(
-      `workerOfStage must name a worker for each of the ${stageCount} stages, got ${workerOfStage.length}`,
-    );
-  }
-  const workers = new Set(workerOfStage);
-  for (let worker = 0; worker < workers.size; worker++) {
-    if (!workers.has(worker)) {
-      refuse(
-        `workers must count from 0 without gaps, but none of [${workerOfStage.join(', ')}] is ${worker}`,
-      );
-    }
-  }
 }

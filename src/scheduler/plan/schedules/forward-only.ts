@@ -7,7 +7,8 @@
  *   worker 1  .   1F0 1F1 1F2 1F3
  *   worker 2  .   .   2F0 2F1 2F2 2F3
  */
-import { orderByClock, type ScheduleGenerator } from './clock.js';
+import { orderByClock } from './clock.js';
+import type { ScheduleGenerator } from './params.js';
 
 export const forwardOnly: ScheduleGenerator = params =>
   orderByClock('forward-only', params, () => ({ forward: (run, microBatch) => microBatch + run }));

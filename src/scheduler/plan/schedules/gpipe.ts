@@ -13,7 +13,8 @@
  *
  * Clock: torchgpipe's, where run b does F of micro-batch i in cycle i + b; the backward half is its mirror image.
  */
-import { orderByClock, type ScheduleGenerator } from './clock.js';
+import { orderByClock } from './clock.js';
+import type { ScheduleGenerator } from './params.js';
 
 export const gpipe: ScheduleGenerator = params =>
   orderByClock('gpipe', params, (runCount, microBatchCount) => {

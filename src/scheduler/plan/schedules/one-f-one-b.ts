@@ -14,7 +14,8 @@
  * F rises with b, B falls with it, and b + 2i < 2R − 1 − b + 2i: what each needs stands earlier. F and B of one run
  * fall on ticks of different parity once the warm-up is over, so they alternate.
  */
-import { orderByClock, type ScheduleGenerator } from './clock.js';
+import { orderByClock } from './clock.js';
+import type { ScheduleGenerator } from './params.js';
 
 export const oneFOneB: ScheduleGenerator = params =>
   orderByClock('1f1b', params, runCount => ({

@@ -17,8 +17,8 @@
  * for 1F1B's deadlocks holds here.
  */
 import type { ComputeAction } from '../../../protocol/action.js';
-import { type ScheduleGenerator, splitIntoRuns } from './clock.js';
 import { oneFOneB } from './one-f-one-b.js';
+import { type ScheduleGenerator, splitIntoRuns } from './params.js';
 
 export const zeroBubble: ScheduleGenerator = params => {
   const schedule = oneFOneB(params);

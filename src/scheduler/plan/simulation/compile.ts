@@ -4,11 +4,20 @@
  */
 
 import { MillraceError } from '../../../errors.js';
-import { type Action, isExchange, type Peer, type Program } from '../../../protocol/action.js';
+import {
+  type Action,
+  type CommunicationAction,
+  isExchange,
+  type Pass,
+  type Peer,
+  type Program,
+} from '../../../protocol/action.js';
+import { PASS_LETTERS } from '../../../protocol/action-text.js';
 import { type ChannelEnds, channelId, channelOf } from '../../../protocol/channel.js';
 import type { ActionCost } from '../costs.js';
 import { formatAction } from '../text.js';
 import { isCompute, LastUses } from './last-use.js';
+import { float64Table, int32Table } from './tables.js';
 
 export const WORK = 0;
 export const SEND = 1;
@@ -29,8 +38,9 @@ export interface CompiledProgram {
   readonly duration: Float64Array;
   /** Index of the channel that a send or receive uses. */
   readonly channel: Int32Array;
-  /** Channels that get a slot back when the action ends, once per slot. */
-  readonly releases: readonly (readonly number[] | undefined)[];
+  /** Channels that get a slot back when action k ends, once per slot, stand from `releaseStart[k]` to `releaseStart[k + 1]`. */
+  readonly releases: Int32Array;
+  readonly releaseStart: Int32Array;
 }
 
 export interface Compiled {
@@ -46,9 +56,11 @@ interface OpenChannel extends ChannelEnds {
   receiver: number | undefined;
 }
 
-export function compile(programs: readonly Program[], cost: ActionCost): Compiled {
+/** Takes the programs one by one, and keeps none of them. */
+export function compile(programs: Iterable<Program>, cost: ActionCost): Compiled {
   const channels = new ChannelTable();
-  const compiled = programs.map((program, worker) => compileProgram(program, worker, channels, cost));
+  const compiled: CompiledProgram[] = [];
+  for (const program of programs) compiled.push(compileProgram(program, compiled.length, channels, cost));
   return { programs: compiled, channels: channels.close() };
 }
 
@@ -60,9 +72,9 @@ function compileProgram(
 ): CompiledProgram {
   const { length } = program;
   const operation = new Uint8Array(length);
-  const duration = new Float64Array(length);
-  const channel = new Int32Array(length);
-  const releases: (number[] | undefined)[] = new Array(length);
+  const duration = float64Table(length);
+  const channel = int32Table(length);
+  const releases = new ReleaseTable(length);
   const lastUses = new LastUses(program);
   program.forEach((action, index) => {
     duration[index] = checkedCost(action, cost);
@@ -72,18 +84,42 @@ function compileProgram(
     channel[index] = used;
     if (action.kind === 'send') return;
     if (isExchange(action)) {
-      releases[index] = [used];
+      releases.add(index, used);
       return;
     }
     for (const microBatch of action.microBatches) {
       const lastUse = lastUses.indexOf(action.stage, microBatch);
-      if (lastUse === undefined) continue;
-      const list = releases[lastUse];
-      if (list === undefined) releases[lastUse] = [used];
-      else list.push(used);
+      if (lastUse !== undefined) releases.add(lastUse, used);
     }
   });
-  return { length, operation, duration, channel, releases };
+  return { length, operation, duration, channel, ...releases.close() };
+}
+
+/** Collects pairs of an action and a channel, and sorts them by action. */
+class ReleaseTable {
+  readonly #length: number;
+  readonly #actions: number[] = [];
+  readonly #channels: number[] = [];
+
+  constructor(length: number) {
+    this.#length = length;
+  }
+
+  add(action: number, channel: number): void {
+    this.#actions.push(action);
+    this.#channels.push(channel);
+  }
+
+  /** A counting sort: pairs of one action stay in the order in which they came. */
+  close(): Pick<CompiledProgram, 'releases' | 'releaseStart'> {
+    const releaseStart = int32Table(this.#length + 1);
+    for (const action of this.#actions) releaseStart[action + 1]!++;
+    for (let action = 0; action < this.#length; action++) releaseStart[action + 1]! += releaseStart[action]!;
+    const next = releaseStart.slice();
+    const releases = int32Table(this.#channels.length);
+    for (const [pair, channel] of this.#channels.entries()) releases[next[this.#actions[pair]!]!++] = channel;
+    return { releases, releaseStart };
+  }
 }
 
 function checkedCost(action: Action, cost: ActionCost): number {
@@ -95,19 +131,32 @@ function checkedCost(action: Action, cost: ActionCost): number {
   );
 }
 
+const PASSES = Object.keys(PASS_LETTERS) as readonly Pass[];
+const MOST_STAGES = 2 ** 24;
+
+/** A number rather than the channel's id: large plans ask for millions of messages, and making a text for each is most of the work. */
+function keyOf(ends: ChannelEnds): number | string {
+  const from = ends.from === 'driver' ? 0 : ends.from + 1;
+  const to = ends.to === 'driver' ? 0 : ends.to + 1;
+  if (from >= MOST_STAGES || to >= MOST_STAGES) return channelId(ends);
+  return (PASSES.indexOf(ends.pass) * MOST_STAGES + from) * MOST_STAGES + to;
+}
+
 /** Gives every channel a number, in order of first use. */
 class ChannelTable {
   readonly #open: OpenChannel[] = [];
-  readonly #indexOf = new Map<string, number>();
+  /** By what `keyOf` makes of both ends. */
+  readonly #indexOf = new Map<number | string, number>();
 
-  use(action: Extract<Action, { kind: 'send' | 'receive' }>, worker: number): number {
+  use(action: CommunicationAction, worker: number): number {
     const ends = channelOf(action);
-    const id = channelId(ends);
-    let index = this.#indexOf.get(id);
+    const key = keyOf(ends);
+    let index = this.#indexOf.get(key);
     if (index === undefined) {
+      const id = channelId(ends);
       index =
         this.#open.push({ ...ends, id, sends: 0, receives: 0, sender: undefined, receiver: undefined }) - 1;
-      this.#indexOf.set(id, index);
+      this.#indexOf.set(key, index);
     }
     const channel = this.#open[index]!;
     if (action.kind === 'send') {

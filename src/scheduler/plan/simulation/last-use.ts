@@ -8,20 +8,24 @@
 import type { Action, Program } from '../../../protocol/action.js';
 
 export class LastUses {
-  readonly #indexOf = new Map<number, Map<number, number>>();
+  /** By stage, then micro-batch. */
+  readonly #indexOf = new Map<number, number[]>();
 
   constructor(program: Program) {
     program.forEach((action, index) => {
       if (!isCompute(action)) return;
-      const ofStage = this.#indexOf.get(action.stage) ?? new Map<number, number>();
-      this.#indexOf.set(action.stage, ofStage);
-      for (const microBatch of action.microBatches) ofStage.set(microBatch, index);
+      let ofStage = this.#indexOf.get(action.stage);
+      if (ofStage === undefined) {
+        ofStage = [];
+        this.#indexOf.set(action.stage, ofStage);
+      }
+      for (const microBatch of action.microBatches) ofStage[microBatch] = index;
     });
   }
 
   /** Position of the last compute action; undefined if there is none. */
   indexOf(stage: number, microBatch: number): number | undefined {
-    return this.#indexOf.get(stage)?.get(microBatch);
+    return this.#indexOf.get(stage)?.[microBatch];
   }
 }
 

@@ -15,6 +15,7 @@
  * the driver is released at once.
  */
 import { type Compiled, type CompiledChannel, type CompiledProgram, RECEIVE, WORK } from './compile.js';
+import { float64Table } from './tables.js';
 
 /** Slots per channel id; a channel that is not named has as many as it wants. */
 export type SlotCounts = ReadonlyMap<string, number>;
@@ -71,8 +72,8 @@ class WorkerState {
     miniBatchCount: number,
   ) {
     this.total = program.length * miniBatchCount;
-    this.start = new Float64Array(this.total);
-    this.end = new Float64Array(this.total);
+    this.start = float64Table(this.total);
+    this.end = float64Table(this.total);
   }
 
   blocked(channels: readonly ChannelState[]): BlockedWorker {
@@ -106,9 +107,9 @@ class ChannelState {
   ) {
     this.slotCount = slotCounts?.get(channel.id) ?? Number.POSITIVE_INFINITY;
     const capacity = channel.messageCount * miniBatchCount;
-    this.sendStart = new Float64Array(capacity);
-    this.sendEnd = new Float64Array(capacity);
-    this.releaseTime = new Float64Array(capacity);
+    this.sendStart = float64Table(capacity);
+    this.sendEnd = float64Table(capacity);
+    this.releaseTime = float64Table(capacity);
   }
 
   /** When the next send may start as far as slots go; undefined while that is not known. */
@@ -145,7 +146,7 @@ function advance(
   channels: readonly ChannelState[],
   wake: (worker: WorkerState | undefined) => void,
 ): void {
-  const { length, operation, duration, channel: channelAt, releases } = worker.program;
+  const { length, operation, duration, channel: channelAt, releases, releaseStart } = worker.program;
   while (worker.position < worker.total) {
     const index = worker.position % length;
     const channel = operation[index] === WORK ? undefined : channels[channelAt[index]!]!;
@@ -170,7 +171,8 @@ function advance(
       channel.waitingReceiver = undefined;
       wake(receiver);
     }
-    for (const released of releases[index] ?? []) release(channels[released]!, end, wake);
+    for (let at = releaseStart[index]!; at < releaseStart[index + 1]!; at++)
+      release(channels[releases[at]!]!, end, wake);
   }
 }
 
