@@ -138,9 +138,28 @@ describe('a model whose samples are tied together', () => {
     compile(model, { loss: lossOf('summed') });
     const error = await refusal(() => trainer.fit(x, y, args));
     expect(error).toBeInstanceOf(ModelError);
-    expect(error.message).toMatch(/compiled again.*the loss of output 'head'.*2 micro-batches/s);
+    expect(error.message).toMatch(/compiled again.*the loss of output 'head'.*2 parts/s);
     compile(model, { loss: 'meanSquaredError' });
     await trainer.fit(x, y, args);
+  });
+});
+
+describe('a trainer whose plan was left open', () => {
+  it('goes on with one worker when a loss that the model is compiled with later ties the samples together', async () => {
+    const { x, y } = samples(22);
+    const args = { epochs: 2, batchSize: 8, shuffle: false, verbose: 0 } as const;
+    const plain = modelWith(undefined);
+    const piped = modelWith(undefined);
+    // Planned for mini-batches that are worth sharing out.
+    const batchSize = 1_000_000;
+    const left = { stages: 'auto', partition: 'auto', microBatches: 'auto', schedule: 'auto' } as const;
+    const trainer = await open(piped, { backend: 'cpu', setup, workers: 2, batchSize, ...left });
+    expect(trainer.plan.replicas).toBe(2);
+    for (const model of [plain, piped]) compile(model, { loss: lossOf('summed') });
+    await plain.fit(x, y, args);
+    await trainer.fit(x, y, args);
+    expect(trainer.plan).toMatchObject({ replicas: 1, microBatches: 1 });
+    expectSameWeights(weightsOf(piped), weightsOf(plain));
   });
 });
 

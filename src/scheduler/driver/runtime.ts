@@ -60,6 +60,8 @@ const MAX_OPEN_SESSIONS = 6;
 export class Runtime {
   #plan: ModelPlan;
   readonly #parts: RuntimeParts;
+  /** What the plan was made from. */
+  readonly #request: PlanRequest;
   readonly #profiles: ProfileStore;
   #pool: WorkerPool;
   /** While a broken pool is replaced. */
@@ -80,8 +82,15 @@ export class Runtime {
   /** The first one was used longest ago. */
   readonly #sessions = new Set<DriverSession>();
 
-  private constructor(parts: RuntimeParts, plan: ModelPlan, pool: WorkerPool, profiles: ProfileStore) {
+  private constructor(
+    parts: RuntimeParts,
+    request: PlanRequest,
+    plan: ModelPlan,
+    pool: WorkerPool,
+    profiles: ProfileStore,
+  ) {
     this.#parts = parts;
+    this.#request = request;
     this.#profiles = profiles;
     this.#plan = plan;
     this.#pool = pool;
@@ -107,7 +116,7 @@ export class Runtime {
     try {
       const profiles = new RememberedProfiles(parts.profiles);
       const planned = { ...request, optimizer, profiles };
-      const runtime = new Runtime(parts, await planModel(planned, pool), pool, profiles);
+      const runtime = new Runtime(parts, planned, await planModel(planned, pool), pool, profiles);
       const buildStart = performance.now();
       await runtime.#build();
       runtime.#adoptionMs = performance.now() - buildStart;
@@ -177,12 +186,7 @@ export class Runtime {
     assertCompiled(this.#parts.graph.model);
     assertGradientsReachWeights(this.#parts.graph);
     const { mixing, scalarLosses } = probeCoupling(this.#parts.graph);
-    if (mixing !== undefined && partsOf(this.#plan) > 1) {
-      throw new ModelError(
-        `The model was compiled again, and now ${mixing} ties the samples of a mini-batch together, which this trainer cuts ` +
-          `into ${partsOf(this.#plan)} parts. Make a new trainer with pipeline(model).`,
-      );
-    }
+    if (mixing !== undefined && partsOf(this.#plan) > 1) this.#stopSharing(mixing);
     this.#compile = compileSpecOf(this.#parts);
     this.#compiledAs = undefined;
     // Edges carry gradients only where something above them can be trained, which compiling may have changed.
@@ -192,6 +196,18 @@ export class Runtime {
     await this.#build();
     // Not before: a build that failed is tried again by the next call.
     this.#compiledAs = identity;
+  }
+
+  /** The samples of a mini-batch belong together from now on. One worker can train that, where nobody asked for more. */
+  #stopSharing(mixing: string): void {
+    if (this.#tuner === undefined) {
+      throw new ModelError(
+        `The model was compiled again, and now ${mixing} ties the samples of a mini-batch together, which this trainer cuts ` +
+          `into ${partsOf(this.#plan)} parts. Make a new trainer with pipeline(model).`,
+      );
+    }
+    this.#plan = replicaPlan(this.#request, 1);
+    this.#tuner = undefined;
   }
 
   #newSync(): WeightSync {
