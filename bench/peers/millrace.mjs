@@ -48,11 +48,11 @@ function fitsOf(trainers) {
 }
 
 await serve({
-  /** With one micro-batch where the model normalises over the batch: the others compute something else, as in torch. */
+  /** Where the model normalises over the batch, over the whole one: parts of it compute something else, as in torch. */
   async check({ as }) {
     const prepared = prepareModel(name, directory, 'sgd');
     const normalises = prepared.model.layers.some(layer => layer.getClassName() === 'BatchNormalization');
-    const trainer = await open(prepared.model, normalises ? { microBatches: 1 } : {});
+    const trainer = await open(prepared.model, normalises ? { batchNorm: 'exact' } : {});
     await check(directory, as, prepared, (x, y, args) => trainer.fit(x, y, args));
     await trainer.close();
     return {};
