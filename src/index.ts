@@ -17,7 +17,8 @@ export {
 export { ModelFileError, type ModelFileProblem } from './io/errors.js';
 export { fileSystem } from './io/file-system.js';
 export type { PipelineOptions } from './options.js';
-export { PipelinedModel, pipeline } from './pipeline.js';
+export { pipeline } from './pipeline.js';
+export { PipelinedModel } from './pipelined-model.js';
 export type { CandidatePlan, Plan, StagePlan } from './plan.js';
 export type { LayerProfile, MicroBatchProfile, ModelProfile } from './profile.js';
 export type {
