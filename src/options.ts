@@ -37,9 +37,10 @@ const OPTIONS = {
     "'auto', 'uniform', 'parameters' or a list of the names of the layers that begin stages 1, 2, …",
   ],
   recompute: [
-    z.enum(['never', 'except-last', 'always']).default('never'),
-    "'never', 'except-last' or 'always'",
+    z.enum(['auto', 'never', 'except-last', 'always']).default('auto'),
+    "'auto', 'never', 'except-last' or 'always'",
   ],
+  memoryLimit: [z.number().positive().finite().optional(), 'a positive number of bytes'],
   batchNorm: [
     z.enum(['auto', 'exact', 'micro-batch', 'deferred']).default('auto'),
     "'auto', 'exact', 'micro-batch' or 'deferred'",

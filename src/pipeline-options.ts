@@ -46,8 +46,17 @@ export interface PipelineOptions {
    * the layers that begin stages 1, 2, …. Default `auto`.
    */
   readonly partition?: 'auto' | 'uniform' | 'parameters' | readonly string[] | undefined;
-  /** Which forward passes run again before their backward pass, to keep fewer activations. Default `never`. */
-  readonly recompute?: 'never' | 'except-last' | 'always' | undefined;
+  /**
+   * Which forward passes run again before their backward pass, to keep fewer activations; `auto` is none, or as few as
+   * `memoryLimit` allows. Default `auto`.
+   */
+  readonly recompute?: 'auto' | 'never' | 'except-last' | 'always' | undefined;
+  /**
+   * Bytes that each worker may hold in training, as estimated for mini-batches of `batchSize`: weights, gradients, the
+   * optimizer's slots and activations. The engine itself comes on top, with its scratch space: leave it some 200 MB. Only plans
+   * that keep within the limit are made. None by default.
+   */
+  readonly memoryLimit?: number | undefined;
   /**
    * What batch normalization is computed over. `exact` keeps the numbers of plain `fit` and needs one micro-batch;
    * `micro-batch` normalises each micro-batch by itself, as GPipe does; `deferred` does so too, but moves running statistics

@@ -77,14 +77,18 @@ describe('schedules that want several stages a worker', () => {
     countStages(readGraph(chainOf(layerCount)), parseOptions(options), cores);
 
   it.each(['interleaved', 'zb-v'] as const)('%s: get two on each', schedule => {
-    expect(count(9, { schedule, workers: 3 }, 8)).toEqual({ stageCount: 6, workerCount: 3 });
-    expect(count(9, { schedule }, 2)).toEqual({ stageCount: 4, workerCount: 2 });
+    expect(count(9, { schedule, workers: 3 }, 8)).toEqual({ stageCount: 6, replicas: 1, workerCount: 3 });
+    expect(count(9, { schedule }, 2)).toEqual({ stageCount: 4, replicas: 1, workerCount: 2 });
     // Fewer workers, so that each has two.
-    expect(count(9, { schedule }, 8)).toEqual({ stageCount: 8, workerCount: 4 });
-    expect(count(9, { schedule }, 1)).toEqual({ stageCount: 2, workerCount: 1 });
-    expect(count(9, { schedule, stages: 6 }, 8)).toEqual({ stageCount: 6, workerCount: 3 });
-    expect(count(9, { schedule, stages: 5, workers: 4 }, 8)).toEqual({ stageCount: 5, workerCount: 4 });
-    expect(count(9, { schedule: '1f1b' }, 8)).toEqual({ stageCount: 8, workerCount: 8 });
+    expect(count(9, { schedule }, 8)).toEqual({ stageCount: 8, replicas: 1, workerCount: 4 });
+    expect(count(9, { schedule }, 1)).toEqual({ stageCount: 2, replicas: 1, workerCount: 1 });
+    expect(count(9, { schedule, stages: 6 }, 8)).toEqual({ stageCount: 6, replicas: 1, workerCount: 3 });
+    expect(count(9, { schedule, stages: 5, workers: 4 }, 8)).toEqual({
+      stageCount: 5,
+      replicas: 1,
+      workerCount: 4,
+    });
+    expect(count(9, { schedule: '1f1b' }, 8)).toEqual({ stageCount: 8, replicas: 1, workerCount: 8 });
   });
 
   it.each([

@@ -21,15 +21,15 @@ import type { Schedule } from '../../protocol/schedule.js';
 import type { BackendName, CompileSpec, StageSpec } from '../../protocol/stage-spec.js';
 import { compiled, variableOf } from '../../tfjs/internals.js';
 import { forwardOnly } from '../plan/index.js';
-import { isOpen, replicaPlan } from './auto/open.js';
-import { predictPlans } from './auto/stage-plans.js';
-import { Tuner } from './auto/tuner.js';
+import { isOpen } from './auto/open.js';
+import type { Tuner } from './auto/tuner.js';
+import { tunerOf } from './auto/tuner-of.js';
 import { sumsLayoutOf } from './logs.js';
-import { measureCosts, profileModel } from './measure.js';
-import { type ModelPlan, type PlanRequest, partsOf } from './model-plan.js';
+import { profileModel } from './measure.js';
+import { ModelMemory } from './memory.js';
+import { type ModelPlan, partsOf } from './model-plan.js';
 import { checkPlan, countStages, planModel } from './plan-model.js';
 import { type ProfiledSize, type ProfileStore, RememberedProfiles } from './profile-store.js';
-import { obstacleToReplicas } from './replicas.js';
 import { DriverSession, type SessionGeometry } from './session.js';
 import { StateWatch } from './state-watch.js';
 import type { ThreadSource } from './thread-source.js';
@@ -186,12 +186,20 @@ export class Runtime {
     this.#compile = compileSpecOf(this.#parts);
     this.#compiledAs = undefined;
     // Edges carry gradients only where something above them can be trained, which compiling may have changed.
-    this.#plan = { ...this.#plan, cut: cutModel(this.#parts.graph, this.#plan.cut.cuts), scalarLosses };
+    const cut = cutModel(this.#parts.graph, this.#plan.cut.cuts);
+    this.#plan = { ...this.#plan, cut, scalarLosses, workerBytes: this.#workerBytes(this.#plan) };
     this.#specs = describeStages(this.#plan.cut, this.#plan.replicas);
     this.#sync = this.#newSync();
     await this.#build();
     // Not before: a build that failed is tried again by the next call.
     this.#compiledAs = identity;
+  }
+
+  /** Under the optimizer and with the frozen weights of now. */
+  #workerBytes({ cut, ...residents }: ModelPlan): readonly number[] {
+    const { graph, options } = this.#parts;
+    const memory = new ModelMemory(graph, this.#compile.optimizer);
+    return memory.workerBytes(cut.cuts, { ...residents, batchSize: options.batchSize });
   }
 
   #newSync(): WeightSync {
@@ -348,20 +356,6 @@ function compileSpecOf({ graph: { model }, functions, options }: RuntimeParts): 
 /** Whether each mini-batch is to be normalised as a whole wherever that can be. */
 function isExact({ batchNorm }: ResolvedOptions): boolean {
   return batchNorm === 'auto' || batchNorm === 'exact';
-}
-
-function tunerOf(runtime: Runtime, request: PlanRequest): Tuner | undefined {
-  const { graph, options, coupling, optimizer } = request;
-  // Nothing but one worker is possible.
-  if (obstacleToReplicas(graph, coupling) !== undefined) return undefined;
-  return new Tuner({
-    trainer: runtime,
-    replicaPlan: replicas => replicaPlan(request, replicas),
-    stagePlans: async () => {
-      const costs = await measureCosts(graph, options.batchSize, optimizer, runtime.pool, request.profiles);
-      return predictPlans(request, costs, runtime.pool.workerCount);
-    },
-  });
 }
 
 function startPool(

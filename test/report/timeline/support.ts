@@ -54,6 +54,8 @@ export function madeUpTimeline({
     microBatches: microBatchCount,
     schedule,
     recompute: 'never',
+    workerBytes: [3_000_000],
+    cuts: [],
     stages: workerOfStage.map((worker, stage) => ({
       stage,
       worker,

@@ -20,8 +20,8 @@ export interface Tuned {
 
 export interface TunerParts {
   readonly trainer: Tuned;
-  /** Copies of the whole model on so many workers. */
-  readonly replicaPlan: (replicas: number) => ModelPlan;
+  /** Copies of the whole model on so many workers; `undefined` where the memory limit does not allow it. */
+  readonly replicaPlan: (replicas: number) => ModelPlan | undefined;
   /** Plans with stages, the best first, as measured layers predict them. Takes seconds. */
   readonly stagePlans: () => Promise<readonly PredictedPlan[]>;
   readonly now?: () => number;
@@ -119,7 +119,9 @@ export class Tuner {
     if (restMs < WORTH_CHANGING * trainer.adoptionMs) return undefined;
     if (this.#stage === 'replicas') {
       const fewer = Math.floor(this.#fewestReplicas() / 2);
-      if (fewer >= 1 && best.plan.replicas === this.#fewestReplicas()) return replicaPlan(fewer);
+      const plan =
+        fewer >= 1 && best.plan.replicas === this.#fewestReplicas() ? replicaPlan(fewer) : undefined;
+      if (plan !== undefined) return plan;
       if (restMs < WORTH_MEASURING_MS) return undefined;
       this.#stage = 'stages';
       await this.#predict(best);
