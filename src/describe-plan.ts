@@ -27,6 +27,7 @@ export function describePlan({ plan, backend, backendVersion, tried, isSettled }
     schedule,
     recompute: plan.recompute,
     workerBytes: plan.workerBytes,
+    layerCalls: cut.graph.nodes.length,
     cuts: cut.cuts,
     stages: cut.stages.map(({ index, layers }): StagePlan => {
       const described = layers.map(layer => cut.graph.layers[layer]!);

@@ -51,6 +51,7 @@ export {
   type TimelineRun,
   type TimelineStep,
 } from './report/timeline/index.js';
+export type { SavedPlan } from './saved-plan.js';
 export type { UserCallbacks } from './scheduler/driver/callbacks.js';
 export type { UserClassWeights } from './scheduler/driver/data/class-weights.js';
 export type {

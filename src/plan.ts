@@ -60,6 +60,8 @@ export interface Plan {
    * gradients, the optimizer's slots and activations. The engine and its scratch space come on top.
    */
   readonly workerBytes: readonly number[];
+  /** How often layers are called in the model. */
+  readonly layerCalls: number;
   /** Positions between the model's layer calls, in the order in which they run, at which stages 1, 2, … begin. */
   readonly cuts: readonly number[];
   readonly stages: readonly StagePlan[];

@@ -23,6 +23,7 @@ const plan: Plan = {
   schedule: { name: '1f1b', stageCount: 1, microBatchCount: 1, workerOfStage: [0], orders: [[]] },
   recompute: 'never',
   workerBytes: [3_000_000],
+  layerCalls: 1,
   cuts: [],
   stages: [stage],
   candidates: [],

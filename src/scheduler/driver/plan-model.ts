@@ -25,6 +25,7 @@ import {
 import { assemblePlan } from './assemble-plan.js';
 import { firstPlan, isOpen } from './auto/open.js';
 import { predictPlans } from './auto/stage-plans.js';
+import { checkSavedPlan } from './check-saved-plan.js';
 import { choosePlan, type PlanChoice } from './choose-plan.js';
 import { measureCosts } from './measure.js';
 import { assertWithin, firstThatFits, ModelMemory } from './memory.js';
@@ -50,8 +51,12 @@ export interface PlanCounts {
 /** Stage and worker counts, known before any worker starts. Throws where the model cannot be cut so often. */
 export function countStages(graph: ModelGraph, options: ResolvedOptions, cores: number): PlanCounts {
   // Before anything is counted in it: its parts may contradict each other.
-  const { schedule } = options;
-  if (typeof schedule === 'object') asOptionError('schedule', () => validateSchedule(schedule as Schedule));
+  const { schedule, plan } = options;
+  if (typeof schedule === 'object') {
+    const option = plan === undefined ? 'schedule' : 'plan';
+    asOptionError(option, () => validateSchedule(schedule as Schedule));
+  }
+  if (plan !== undefined) checkSavedPlan(graph, plan);
   const most = cutPoints(graph).length + 1;
   // One worker a core: the tuner finds out what to do with them.
   if (isOpen(options))
@@ -218,7 +223,7 @@ async function choose(
       return recompute;
     };
     const recompute = asOptionError('partition', () => firstThatFits(modes, fits), options);
-    return { cuts: stated, schedule, recompute, stageMs: undefined, costs: undefined };
+    return { cuts: stated, schedule, recompute, ...savedTimes(options) };
   }
   const costs = await measureCosts(graph, batchSize, optimizer, pool, profiles);
   const question = {
@@ -238,12 +243,22 @@ async function choose(
   return asOptionError('partition', () => choosePlan(question), options);
 }
 
+/** What was measured when the plan was made. */
+function savedTimes({ plan }: ResolvedOptions): Pick<ModelPlan, 'stageMs' | 'costs'> {
+  const stageMs = plan?.stages.flatMap(({ predictedMs }) => predictedMs ?? []);
+  return {
+    stageMs: stageMs?.length === plan?.stages.length ? stageMs : undefined,
+    costs: plan?.costs,
+  };
+}
+
 /** Cuts that need no measuring; `undefined` where `partition` is 'auto'. */
 function statedCuts(
   problem: PartitionProblem,
   options: ResolvedOptions,
   stageCount: number,
 ): readonly number[] | undefined {
+  if (options.plan !== undefined) return options.plan.cuts;
   if (Array.isArray(options.partition)) return partitionByName(problem, options.partition);
   if (options.partition === 'uniform') return partitionUniformly(problem, stageCount);
   if (options.partition === 'parameters') return partitionByParameters(problem, stageCount);

@@ -55,6 +55,7 @@ export function madeUpTimeline({
     schedule,
     recompute: 'never',
     workerBytes: [3_000_000],
+    layerCalls: 1,
     cuts: [],
     stages: workerOfStage.map((worker, stage) => ({
       stage,
