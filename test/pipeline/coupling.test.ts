@@ -138,7 +138,7 @@ describe('a model whose samples are tied together', () => {
     compile(model, { loss: lossOf('summed') });
     const error = await refusal(() => trainer.fit(x, y, args));
     expect(error).toBeInstanceOf(ModelError);
-    expect(error.message).toMatch(/compiled again.*the loss of output 'head'.*2 micro-batches/s);
+    expect(error.message).toMatch(/compiled again.*the loss of output 'head'.*2 parts/s);
     compile(model, { loss: 'meanSquaredError' });
     await trainer.fit(x, y, args);
   });
