@@ -25,9 +25,10 @@ import {
 import { assemblePlan } from './assemble-plan.js';
 import { firstPlan, isOpen } from './auto/open.js';
 import { predictPlans } from './auto/stage-plans.js';
+import type { PredictedPlan } from './auto/tuner.js';
 import { checkSavedPlan } from './check-saved-plan.js';
 import { choosePlan, type PlanChoice } from './choose-plan.js';
-import { measureCosts } from './measure.js';
+import { equalCosts, type MeasuredCosts, measureCosts } from './measure.js';
 import { assertWithin, firstThatFits, ModelMemory } from './memory.js';
 import { allowedMicroBatches } from './micro-batches.js';
 import type { ModelPlan, PlanRequest } from './model-plan.js';
@@ -196,8 +197,11 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
 /** Where no worker has room for the whole model: stages, or more micro-batches than one, by measured times of the layers. */
 async function planWithinLimit(request: PlanRequest, pool: WorkerPool): Promise<ModelPlan> {
   const { graph, options, optimizer, profiles } = request;
-  const costs = await measureCosts(graph, options.batchSize, optimizer, pool, profiles);
-  const [best] = asOptionError('partition', () => predictPlans(request, costs, pool.workerCount), options);
+  const predict = (costs: MeasuredCosts): readonly PredictedPlan[] =>
+    asOptionError('partition', () => predictPlans(request, costs, pool.workerCount), options);
+  // Refused at once, since measuring takes seconds.
+  predict(equalCosts(graph));
+  const [best] = predict(await measureCosts(graph, options.batchSize, optimizer, pool, profiles));
   return best!.plan;
 }
 
@@ -225,7 +229,6 @@ async function choose(
     const recompute = asOptionError('partition', () => firstThatFits(modes, fits), options);
     return { cuts: stated, schedule, recompute, ...savedTimes(options) };
   }
-  const costs = await measureCosts(graph, batchSize, optimizer, pool, profiles);
   const question = {
     graph,
     problem,
@@ -237,10 +240,13 @@ async function choose(
     recomputeModes: modes,
     memory,
     memoryLimit,
-    costs,
     scheduleOf,
   };
-  return asOptionError('partition', () => choosePlan(question), options);
+  const chooseBy = (costs: MeasuredCosts): PlanChoice =>
+    asOptionError('partition', () => choosePlan({ ...question, costs }), options);
+  // Refused at once, since measuring takes seconds, unless the order of work, and so what is live, depends on times.
+  if (memoryLimit !== undefined && !needsCost) chooseBy(equalCosts(graph));
+  return chooseBy(await measureCosts(graph, batchSize, optimizer, pool, profiles));
 }
 
 /** What was measured when the plan was made. */
