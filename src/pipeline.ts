@@ -23,7 +23,7 @@ export function pipeline(model: tf.LayersModel, options?: PipelineOptions): Prom
 }
 
 /**
- * What a trainer takes from whoever runs several of them side by side.
+ * What a trainer takes from whoever runs several of them side by side, or wants nothing but its plan.
  *
  * @internal
  */
@@ -34,6 +34,8 @@ export interface TrainerHost {
   readonly signal?: AbortSignal | undefined;
   /** Shows the progress of every fit, whatever its `verbose`. */
   readonly showProgress?: ShowProgress | undefined;
+  /** Whether a choice that is left to Millrace is made at once, by simulating plans. */
+  readonly decidesByPrediction?: boolean | undefined;
 }
 
 /**
@@ -44,7 +46,7 @@ export interface TrainerHost {
 export async function openTrainer(
   model: tf.LayersModel,
   options: PipelineOptions | undefined,
-  { threads, signal, showProgress: show }: TrainerHost,
+  { threads, signal, showProgress: show, decidesByPrediction }: TrainerHost,
 ): Promise<PipelinedModel> {
   const resolved = parseOptions(options);
   const graph = readGraph(model);
@@ -64,6 +66,7 @@ export async function openTrainer(
       poison: process.env['MILLRACE_POISON_SLOTS'] === '1',
       threads,
       signal,
+      decidesByPrediction,
       profiles: await openProfiles(resolved.cache, { warnings: choice.warnings, setup: [...modules.keys()] }),
     }),
   }));

@@ -30,6 +30,7 @@ import { ModelMemory } from './memory.js';
 import { type ModelPlan, partsOf } from './model-plan.js';
 import { checkPlan, countStages, planModel } from './plan-model.js';
 import { type ProfiledSize, type ProfileStore, RememberedProfiles } from './profile-store.js';
+import { obstacleToReplicas } from './replicas.js';
 import { DriverSession, type SessionGeometry } from './session.js';
 import { StateWatch } from './state-watch.js';
 import type { ThreadSource } from './thread-source.js';
@@ -50,6 +51,8 @@ export interface RuntimeParts {
   readonly threads?: ThreadSource | undefined;
   /** Breaks off the start. */
   readonly signal?: AbortSignal | undefined;
+  /** Whether a choice that is left to Millrace is made at once, by simulating plans, and never tried in training. */
+  readonly decidesByPrediction?: boolean | undefined;
   /** Where measured times of layers outlive the trainer. */
   readonly profiles?: ProfileStore | undefined;
 }
@@ -111,7 +114,11 @@ export class Runtime {
       const buildStart = performance.now();
       await runtime.#build();
       runtime.#adoptionMs = performance.now() - buildStart;
-      if (isOpen(options)) runtime.#tuner = tunerOf(runtime, planned);
+      // Where replicas would train something else, nothing but one worker may be faster.
+      const isTunable = obstacleToReplicas(graph, request.coupling) === undefined;
+      if (isOpen(options) && (isTunable || parts.decidesByPrediction === true))
+        runtime.#tuner = tunerOf(runtime, planned);
+      if (parts.decidesByPrediction === true) await runtime.#tuner?.decideByPrediction();
       runtime.#states = new StateWatch(graph.layers.map(({ layer }) => layer));
       return runtime;
     } catch (error) {

@@ -22,7 +22,7 @@ export interface TunerParts {
   readonly trainer: Tuned;
   /** Copies of the whole model on so many workers; `undefined` where the memory limit does not allow it. */
   readonly replicaPlan: (replicas: number) => ModelPlan | undefined;
-  /** Plans with stages, the best first, as measured layers predict them. Takes seconds. */
+  /** Plans with and without stages, the best first, as measured layers predict them. Takes seconds. */
   readonly stagePlans: () => Promise<readonly PredictedPlan[]>;
   readonly now?: () => number;
 }
@@ -94,6 +94,18 @@ export class Tuner {
     else if (this.#trial.isComplete) await this.#conclude(this.#trial, rows, remainingSteps);
     this.#trial?.begin();
     return this.#trial;
+  }
+
+  /**
+   * Settles on what the simulator takes to be the fastest, for whoever asks for a plan and does not train. Takes seconds.
+   *
+   * @throws MemoryLimitError where no plan keeps within the memory limit
+   */
+  async decideByPrediction(): Promise<void> {
+    const predicted = await this.#parts.stagePlans();
+    for (const { plan, predictedMs } of predicted) this.#record(plan, { predictedMs });
+    this.#stage = 'decided';
+    await this.#adopt(predicted[0]!.plan);
   }
 
   /** A mini-batch of the run was trained. */
