@@ -1,5 +1,6 @@
 /** What plans are estimated to hold in memory, and which are made under a limit. */
 import * as tf from '@tensorflow/tfjs';
+import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ConfigurationError } from '#internal/errors.js';
 import { readGraph } from '#internal/model/index.js';
@@ -170,6 +171,59 @@ describe('a plan under a memory limit', () => {
     expect(measured).toBe(false);
     await expect(planOf(chain(8), { ...options, memoryLimit: least - 1 })).rejects.toThrow(
       ConfigurationError,
+    );
+  });
+});
+
+describe('the least need that a refusal tells', () => {
+  const chainOf = (widths: readonly number[]): tf.LayersModel => {
+    const model = tf.sequential({
+      layers: widths.map((units, index) =>
+        tf.layers.dense({ units, ...(index === 0 ? { inputShape: [8] } : {}) }),
+      ),
+    });
+    model.compile({ optimizer: 'adam', loss: 'meanSquaredError' });
+    return model;
+  };
+  /** Ascending choices of so many of the numbers from `from` to `to`. */
+  const choices = (count: number, from: number, to: number): number[][] =>
+    count === 0
+      ? [[]]
+      : Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => from + index).flatMap(first =>
+          choices(count - 1, first + 1, to).map(rest => [first, ...rest]),
+        );
+
+  it('is that of the best of all cuts, and a plan that has so much room is made', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom(1, 8, 40, 200), { minLength: 3, maxLength: 6 }),
+        fc.constantFrom(2, 3),
+        fc.constantFrom('gpipe', '1f1b', 'zero-bubble'),
+        fc.constantFrom('never', 'always'),
+        fc.constantFrom(8, 400),
+        async (widths, stages, schedule, recompute, batchSize) => {
+          const model = chainOf(widths);
+          const options = {
+            stages,
+            workers: stages,
+            microBatches: 4,
+            schedule,
+            recompute,
+            batchSize,
+          } as const;
+          const memory = new ModelMemory(readGraph(model), ADAM);
+          const residents = { replicas: 1, batchSize, schedule: scheduleOf(schedule, stages, 4), recompute };
+          const needs = choices(stages - 1, 1, widths.length - 1).map(cuts =>
+            Math.max(...memory.workerBytes(cuts, residents)),
+          );
+          const least = await leastNeed(model, options);
+          expect(least).toBe(Math.min(...needs));
+          const { plan } = await planOf(model, { ...options, memoryLimit: least });
+          expect(Math.max(...plan.workerBytes)).toBe(least);
+          model.dispose();
+        },
+      ),
+      { numRuns: 60 },
     );
   });
 });
