@@ -26,6 +26,9 @@ export function describePlan({ plan, backend, backendVersion, tried, isSettled }
     microBatches: plan.microBatchCount,
     schedule,
     recompute: plan.recompute,
+    workerBytes: plan.workerBytes,
+    layerCalls: cut.graph.nodes.length,
+    cuts: cut.cuts,
     stages: cut.stages.map(({ index, layers }): StagePlan => {
       const described = layers.map(layer => cut.graph.layers[layer]!);
       const ms = stageMs?.[index];

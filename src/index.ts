@@ -17,7 +17,8 @@ export {
 export { ModelFileError, type ModelFileProblem } from './io/errors.js';
 export { fileSystem } from './io/file-system.js';
 export type { PipelineOptions } from './options.js';
-export { PipelinedModel, pipeline } from './pipeline.js';
+export { pipeline } from './pipeline.js';
+export { PipelinedModel } from './pipelined-model.js';
 export type { CandidatePlan, Plan, StagePlan } from './plan.js';
 export type { LayerProfile, MicroBatchProfile, ModelProfile } from './profile.js';
 export type {
@@ -50,6 +51,7 @@ export {
   type TimelineRun,
   type TimelineStep,
 } from './report/timeline/index.js';
+export type { SavedPlan } from './saved-plan.js';
 export type { UserCallbacks } from './scheduler/driver/callbacks.js';
 export type { UserClassWeights } from './scheduler/driver/data/class-weights.js';
 export type {

@@ -6,6 +6,7 @@ import { inspect } from 'node:util';
 import { z } from 'zod';
 import { ConfigurationError } from './errors.js';
 import type { PipelineOptions } from './pipeline-options.js';
+import { savedPlanSchema } from './saved-plan.js';
 import { SCHEDULE_NAMES, scheduleSchema } from './scheduler/plan/index.js';
 
 export type { PipelineOptions } from './pipeline-options.js';
@@ -37,9 +38,11 @@ const OPTIONS = {
     "'auto', 'uniform', 'parameters' or a list of the names of the layers that begin stages 1, 2, …",
   ],
   recompute: [
-    z.enum(['never', 'except-last', 'always']).default('never'),
-    "'never', 'except-last' or 'always'",
+    z.enum(['auto', 'never', 'except-last', 'always']).default('auto'),
+    "'auto', 'never', 'except-last' or 'always'",
   ],
+  plan: [savedPlanSchema.optional(), 'a plan that trainer.plan has given, or what JSON makes of one'],
+  memoryLimit: [z.number().positive().finite().optional(), 'a positive number of bytes'],
   batchNorm: [
     z.enum(['auto', 'exact', 'micro-batch', 'deferred']).default('auto'),
     "'auto', 'exact', 'micro-batch' or 'deferred'",
@@ -78,7 +81,7 @@ export type ResolvedOptions = z.output<typeof schema>;
 /** @throws ConfigurationError that names the option, what it got and what it takes */
 export function parseOptions(options: PipelineOptions | undefined): ResolvedOptions {
   const parsed = schema.safeParse(options ?? {});
-  if (parsed.success) return parsed.data;
+  if (parsed.success) return withPlan(parsed.data);
   const [issue] = parsed.error.issues;
   if (issue?.code === 'unrecognized_keys') {
     const [key] = issue.keys;
@@ -98,12 +101,42 @@ export function parseOptions(options: PipelineOptions | undefined): ResolvedOpti
   throw new ConfigurationError(key, `Option '${key}' takes ${OPTIONS[key][1]}, but got ${show(value)}.`);
 }
 
+/** What a plan decides. */
+const PLANNED = [
+  'workers',
+  'stages',
+  'replicas',
+  'microBatches',
+  'schedule',
+  'partition',
+  'recompute',
+] as const satisfies (keyof ResolvedOptions)[];
+
+/** Options that ask for what the plan says; all of them are `auto` beside one. */
+function withPlan(options: ResolvedOptions): ResolvedOptions {
+  const { plan } = options;
+  if (plan === undefined) return options;
+  const asked = PLANNED.find(key => options[key] !== 'auto');
+  if (asked !== undefined) {
+    throw new ConfigurationError(
+      'plan',
+      `Option 'plan' says what option '${asked}' asks for too. Leave one of them out.`,
+    );
+  }
+  const { schedule, replicas, recompute } = plan;
+  return { ...options, schedule, replicas, recompute };
+}
+
+/** Of plans and schedules, the beginning tells enough. */
+const MOST_SHOWN = 300;
+
 function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
   if (typeof value === 'function') return 'a function';
   if (typeof value !== 'object') return String(value);
   try {
-    return JSON.stringify(value);
+    const text = JSON.stringify(value);
+    return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text;
   } catch {
     // Circular, as layers and models are.
     return inspect(value, { depth: 0 });

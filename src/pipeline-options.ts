@@ -1,6 +1,7 @@
 /** The options of `pipeline()` as users see them. `options.ts` checks values against a schema that must say the same. */
 import type { Schedule } from './protocol/schedule.js';
 import type { BackendName } from './protocol/stage-spec.js';
+import type { SavedPlan } from './saved-plan.js';
 
 /** How a model is run. Everything is optional; `auto` is decided from the model and the machine. */
 export interface PipelineOptions {
@@ -46,8 +47,23 @@ export interface PipelineOptions {
    * the layers that begin stages 1, 2, …. Default `auto`.
    */
   readonly partition?: 'auto' | 'uniform' | 'parameters' | readonly string[] | undefined;
-  /** Which forward passes run again before their backward pass, to keep fewer activations. Default `never`. */
-  readonly recompute?: 'never' | 'except-last' | 'always' | undefined;
+  /**
+   * Which forward passes run again before their backward pass, to keep fewer activations; `auto` is none, or as few as
+   * `memoryLimit` allows. Default `auto`.
+   */
+  readonly recompute?: 'auto' | 'never' | 'except-last' | 'always' | undefined;
+  /**
+   * A plan that was made before, as `trainer.plan` gives it, also after JSON: nothing is measured then, and nothing else is
+   * tried. It stands for `workers`, `stages`, `replicas`, `microBatches`, `schedule`, `partition` and `recompute`, which
+   * cannot be given beside it, and must be of a model with the same layer names. None by default.
+   */
+  readonly plan?: SavedPlan | undefined;
+  /**
+   * Bytes that each worker may hold in training, as estimated for mini-batches of `batchSize`: weights, gradients, the
+   * optimizer's slots and activations. The engine itself comes on top, with its scratch space: leave it some 200 MB. Only plans
+   * that keep within the limit are made. None by default.
+   */
+  readonly memoryLimit?: number | undefined;
   /**
    * What batch normalization is computed over. `exact` keeps the numbers of plain `fit` and needs one micro-batch;
    * `micro-batch` normalises each micro-batch by itself, as GPipe does; `deferred` does so too, but moves running statistics

@@ -55,6 +55,15 @@ export interface Plan {
   /** Of one replica. */
   readonly schedule: Schedule;
   readonly recompute: 'never' | 'except-last' | 'always';
+  /**
+   * By worker, the bytes that it is estimated to hold in training with mini-batches of the option `batchSize`: weights,
+   * gradients, the optimizer's slots and activations. The engine and its scratch space come on top.
+   */
+  readonly workerBytes: readonly number[];
+  /** How often layers are called in the model. */
+  readonly layerCalls: number;
+  /** Positions between the model's layer calls, in the order in which they run, at which stages 1, 2, … begin. */
+  readonly cuts: readonly number[];
   readonly stages: readonly StagePlan[];
   /** What was looked at before this plan was chosen, the fastest first; empty where the user has asked for it. */
   readonly candidates: readonly CandidatePlan[];

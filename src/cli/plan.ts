@@ -9,9 +9,11 @@ export function planCommand(): Command {
     .option('--backend <name>', 'engine of the workers', 'auto')
     .option('--workers <count>', 'worker threads', countOrAuto, 'auto')
     .option('--stages <count>', 'pieces of the model', countOrAuto, 'auto')
+    .option('--replicas <count>', 'copies of all stages, on other samples', countOrAuto, 'auto')
     .option('--micro-batches <count>', 'pieces of a mini-batch', countOrAuto, 'auto')
     .option('--batch-size <count>', 'samples of a mini-batch', count, 32)
     .option('--schedule <name>', 'order of work in each worker', 'auto')
+    .option('--memory-limit <bytes>', 'what each worker may hold in training, by estimate', count)
     .option('--optimizer <name>', "optimizer to plan for; by default the saved model's own, or adam")
     .option(
       '--loss <name>',
@@ -19,10 +21,12 @@ export function planCommand(): Command {
     )
     .option('--setup <modules...>', 'modules with custom layers, losses and metrics')
     .option('--timeline <file>', 'also write the predicted timeline: .html for a browser, .json for Perfetto')
+    .option('--no-cache', 'measure the layers anew, and keep nothing of it')
     .option('--json', 'print the plan as JSON')
     .addHelpText(
       'after',
-      '\nStarts the workers and measures the layers, as training does. Exit code: 0 with a plan, else 1.',
+      '\nStarts the workers and measures the layers, as training does. Where no counts are asked for, all plans that use the workers ' +
+        'are simulated,\nand listed. Exit code: 0 with a plan, else 1.',
     )
     .action(async (model: string, options: PlanCommandOptions) => {
       // Only now: the other commands need no TensorFlow.js.

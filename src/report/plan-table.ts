@@ -27,14 +27,16 @@ const COLUMNS: readonly { readonly column: Column; readonly cell: (stage: StageP
 ];
 
 /**
- * Draws a plan as a table for people: a line for the backend with the reason for it, one for the schedule, one for what
- * is predicted, and a row for every stage. `in/sample` is what enters the stage from earlier ones; the share of time is the predicted one.
+ * Draws a plan as a table for people: a line for the backend with the reason for it, one for the schedule, one for
+ * memory, one for what is predicted, and a row for every stage. `in/sample` is what enters the stage from earlier ones; the share of time is the predicted one.
  */
 export function formatPlan(plan: Plan): string {
-  const { backend, backendVersion, backendReason, schedule, workers, recompute, prediction } = plan;
+  const { backend, backendVersion, backendReason, schedule, workers, recompute, workerBytes, prediction } =
+    plan;
   return [
     `backend   ${backend} ${backendVersion} (${backendReason})`,
     `schedule  ${schedule.name}, ${parts(plan)}, ${plural(workers, 'worker', 's')}, recompute ${recompute}`,
+    `memory    ${formatBytes(Math.max(...workerBytes))} in the fullest worker, by estimate, besides its engine`,
     ...(prediction === undefined ? [] : [`predicted ${formatPrediction(prediction)}`]),
     '',
     formatTable(

@@ -1,6 +1,7 @@
 /** Trains a trial with a pipeline of its own, on worker threads that all trials share. */
 import type * as tf from '@tensorflow/tfjs';
-import { openTrainer, type PipelinedModel } from '../pipeline.js';
+import { openTrainer } from '../pipeline.js';
+import type { PipelinedModel } from '../pipelined-model.js';
 import type { TrialsProgress } from '../report/trials-progress.js';
 import type { UserDataset } from '../scheduler/driver/data/dataset.js';
 import { WorkerShelf } from '../scheduler/driver/worker-shelf.js';

@@ -1,6 +1,6 @@
 /** `millrace plan` as a user runs it, on the model that stands among the examples. */
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -36,6 +36,37 @@ describe('millrace plan', () => {
     expect(stdout).toMatch(/^ +1 +1 .*digit/m);
     expect(stdout).toMatch(/^worker 0 .*0F0.*0F1.*0B1/m);
     expect(stdout).toMatch(/^worker 1 .*1F0.*1B1/m);
+  });
+
+  it('simulates and lists all plans where none is asked for, and shows the best', () => {
+    const { status, stdout, stderr } = plan(example, ...QUICK, '--no-cache');
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^predicted /m);
+    const rows = stdout.split('\n').filter(line => /^(→| ) +\d+ +\d+ +\d+ +\d+ /.test(line));
+    // Two replicas, two stages, one worker.
+    expect(rows).toHaveLength(3);
+    const times = rows.map(row => Number(/([\d.e+]+) +–$/.exec(row)![1]));
+    expect(times).toEqual([...times].sort((one, other) => one - other));
+    expect(rows.map(row => row.startsWith('→'))).toEqual([true, false, false]);
+  });
+
+  it('takes a number of replicas', () => {
+    const { status, stdout } = plan(example, ...QUICK, '--replicas', '2');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/2 replicas with 1 micro-batch each, 2 workers/);
+  });
+
+  it('measures anew without the cache, and keeps nothing', async () => {
+    const cache = join(directory, 'cache');
+    const shown = (...args: string[]): string =>
+      spawnSync(process.execPath, [main, 'plan', example, ...QUICK, '--stages', '2', ...args], {
+        encoding: 'utf8',
+        env: { ...process.env, XDG_CACHE_HOME: cache },
+      }).stdout;
+    expect(shown('--no-cache')).toMatch(/^predicted /m);
+    await expect(readdir(cache)).rejects.toThrow('ENOENT');
+    expect(shown()).toBe(shown());
   });
 
   it('prints the same as JSON, and writes the predicted timeline', async () => {
@@ -85,6 +116,7 @@ describe('millrace plan', () => {
     [[example, '--backend', 'gpu'], "Option 'backend' takes 'auto'"],
     [[example, '--stages', '9'], "Option 'stages' asks for 9 stages"],
     [[example, '--stages', '0'], 'whole number of at least 1'],
+    [[example, ...QUICK, '--memory-limit', '1000'], "Option 'memoryLimit' is 1000 bytes a worker"],
     [[example, '--loss', 'guess'], 'Unknown loss guess'],
     [[example, '--setup', 'no-such-module.mjs'], 'no-such-module.mjs cannot be imported'],
     [[example, '--timeline', 'plan.svg'], 'ends in .html'],

@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { cutPoints, readGraph } from '#internal/model/index.js';
 import { choosePlan } from '#internal/scheduler/driver/choose-plan.js';
 import { MeasuredCosts, type UnitCost } from '#internal/scheduler/driver/measure.js';
+import { ModelMemory } from '#internal/scheduler/driver/memory.js';
 import { generateSchedule, place } from '#internal/scheduler/plan/index.js';
 
 beforeAll(() => tf.setBackend('cpu'));
@@ -44,6 +45,9 @@ function choose(measured: MeasuredCosts, microBatchCounts = [1, 2, 3, 4, 6, 8], 
     replicas: 1,
     batchSize: BATCH_SIZE,
     microBatchCounts,
+    recomputeModes: ['never'],
+    memory: new ModelMemory(graph, { className: 'SGD', config: {} }),
+    memoryLimit: undefined,
     costs: measured,
     scheduleOf: microBatchCount =>
       generateSchedule('zero-bubble', { stageCount: 2, microBatchCount, workerOfStage: place(2, 2) }),

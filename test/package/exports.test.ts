@@ -79,6 +79,7 @@ const TYPES = [
   'Prediction',
   'ProgressOptions',
   'RecomputeAction',
+  'SavedPlan',
   'Schedule',
   'StageCost',
   'StagePlan',

@@ -22,6 +22,9 @@ const plan: Plan = {
   microBatches: 1,
   schedule: { name: '1f1b', stageCount: 1, microBatchCount: 1, workerOfStage: [0], orders: [[]] },
   recompute: 'never',
+  workerBytes: [3_000_000],
+  layerCalls: 1,
+  cuts: [],
   stages: [stage],
   candidates: [],
   isSettled: true,
@@ -35,6 +38,7 @@ describe('the plan table', () => {
     expect(formatPlan(plan)).toMatchInlineSnapshot(`
       "backend   wasm 4.22.0 (forced by MILLRACE_BACKEND)
       schedule  1f1b, 1 micro-batch a mini-batch, 1 worker, recompute never
+      memory    2.9 MiB in the fullest worker, by estimate, besides its engine
 
       stage  worker  layers        parameters  weights  in/sample  share of time
           0       0  dense_Dense1          10     40 B          –          100 %"
@@ -87,6 +91,7 @@ describe('the plan table', () => {
     ).toMatchInlineSnapshot(`
       "backend   tensorflow 2.9.1 (the fastest, and it loads)
       schedule  1f1b, 6 micro-batches a mini-batch, 2 workers, recompute except-last
+      memory    2.9 MiB in the fullest worker, by estimate, besides its engine
 
       stage  worker  layers                      parameters  weights  in/sample  share of time
           0       0  conv1, pool1                       416  1.6 KiB          –           50 %
@@ -103,7 +108,7 @@ describe('the plan table', () => {
       bubbleFraction: 0.206,
       workers: [{ busyMs: 9.8, bubbleFraction: 0.206, peakLive: 1 }],
     };
-    expect(formatPlan({ ...plan, prediction }).split('\n')[2]).toBe(
+    expect(formatPlan({ ...plan, prediction }).split('\n')[3]).toBe(
       "predicted 12.3 ms a mini-batch of 1,280, 21 % of the workers' time idle; a mini-batch alone takes 1,235 ms",
     );
   });
@@ -119,6 +124,7 @@ describe('the plan table', () => {
     expect(formatPlan({ ...plan, workers: 2, stages })).toMatchInlineSnapshot(`
       "backend   wasm 4.22.0 (forced by MILLRACE_BACKEND)
       schedule  1f1b, 1 micro-batch a mini-batch, 2 workers, recompute never
+      memory    2.9 MiB in the fullest worker, by estimate, besides its engine
 
       stage  worker  layers        parameters  weights  in/sample  share of time
           0       0  dense_Dense1          10     40 B          –              –

@@ -37,6 +37,9 @@ describe('pipeline()', () => {
     expectTypeOf<PipelineOptions['schedule']>().toEqualTypeOf<
       'auto' | '1f1b' | 'gpipe' | 'interleaved' | 'zero-bubble' | 'zb-v' | 'greedy' | Schedule | undefined
     >();
+    expectTypeOf<PipelineOptions['memoryLimit']>().toEqualTypeOf<number | undefined>();
+    // What a trainer gives, as it is and after JSON.
+    expectTypeOf<Plan>().toExtend<NonNullable<PipelineOptions['plan']>>();
     expectTypeOf<PipelineOptions['cache']>().toEqualTypeOf<boolean | string | undefined>();
     expectTypeOf<PipelineOptions['setup']>().toEqualTypeOf<string | readonly string[] | undefined>();
   });

@@ -2,7 +2,8 @@
 import { resolve } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { ModelError } from '../../errors.js';
-import { fileSystem, formatPlan, ModelFileError, type PipelineOptions, pipeline } from '../../index.js';
+import { fileSystem, formatPlan, ModelFileError, type PipelineOptions } from '../../index.js';
+import { openTrainer } from '../../pipeline.js';
 import { drawPlan } from '../../report/plan-picture.js';
 import { timelineFormat } from '../../report/timeline/index.js';
 import { importSetupModules } from '../../setup-modules.js';
@@ -13,19 +14,23 @@ export interface PlanCommandOptions {
   readonly backend: string;
   readonly workers: number | 'auto';
   readonly stages: number | 'auto';
+  readonly replicas: number | 'auto';
   readonly microBatches: number | 'auto';
   readonly batchSize: number;
   readonly schedule: string;
+  readonly memoryLimit?: number;
   readonly optimizer?: string;
   readonly loss?: string;
   readonly setup?: readonly string[];
   readonly timeline?: string;
+  readonly cache: boolean;
   readonly json?: boolean;
 }
 
 /** @returns what the command prints */
 export async function runPlan(path: string, options: PlanCommandOptions): Promise<string> {
-  const { backend, workers, stages, microBatches, batchSize, schedule, timeline: file, json } = options;
+  const { workers, stages, replicas, microBatches, batchSize, memoryLimit, cache } = options;
+  const { backend, schedule, timeline: file, json } = options;
   if (file !== undefined) timelineFormat(file);
   // The main thread computes nothing; without this tfjs advises to install a native backend, which the workers may have.
   tf.enableProdMode();
@@ -35,7 +40,12 @@ export async function runPlan(path: string, options: PlanCommandOptions): Promis
   const assumptions = compileForPlan(model, options);
   // Names are checked by `pipeline()`, which lists those that there are.
   const named = { backend, schedule } as Pick<PipelineOptions, 'backend' | 'schedule'>;
-  const trainer = await pipeline(model, { ...named, workers, stages, microBatches, batchSize, setup });
+  const counts = { workers, stages, replicas, microBatches, batchSize, memoryLimit };
+  const trainer = await openTrainer(
+    model,
+    { ...named, ...counts, cache, setup },
+    { decidesByPrediction: true },
+  );
   try {
     const { plan } = trainer;
     if (file !== undefined) await trainer.timeline().save(file);
@@ -46,6 +56,7 @@ export async function runPlan(path: string, options: PlanCommandOptions): Promis
       formatPlan(plan),
       '',
       drawPlan(plan, process.stdout.columns),
+      ...(plan.candidates.length === 0 ? [] : ['', plan.explain()]),
       ...(file === undefined ? [] : ['', `wrote the predicted timeline to ${file}`]),
     ].join('\n');
   } finally {

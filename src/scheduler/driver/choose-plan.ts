@@ -11,18 +11,21 @@ import type { Schedule } from '../../protocol/schedule.js';
 import {
   type ActionCost,
   actionCostOf,
+  type BalanceOptions,
   type Cuts,
   chainTopology,
   lower,
   type PartitionProblem,
   type PlanCosts,
   partitionByTime,
+  type RecomputeMode,
   replicateSchedule,
   replicateTopology,
   type StageCost,
   steadyPeriod,
 } from '../plan/index.js';
 import { cutBytes, type MeasuredCosts, type UnitCost } from './measure.js';
+import { assertWithin, firstThatFits, type ModelMemory, thoseThatFit } from './memory.js';
 import { STEPS_IN_FLIGHT } from './session.js';
 
 /** Moving a byte over a cut: one copy in (0.08 ms a MiB on TensorFlow) and what a message costs before, 0.11 to 0.2 ms. */
@@ -35,6 +38,7 @@ export interface PlanChoice {
   readonly cuts: Cuts;
   readonly microBatchCount: number;
   readonly schedule: Schedule;
+  readonly recompute: RecomputeMode;
   /** Time of each stage for one micro-batch. */
   readonly stageMs: readonly number[];
   readonly costs: PlanCosts;
@@ -52,22 +56,38 @@ export interface PlanQuestion {
   readonly batchSize: number;
   /** In ascending order. */
   readonly microBatchCounts: readonly number[];
+  /** The cheapest first. */
+  readonly recomputeModes: readonly RecomputeMode[];
+  readonly memory: ModelMemory;
+  /** Bytes a worker. */
+  readonly memoryLimit: number | undefined;
   readonly costs: MeasuredCosts;
-  readonly scheduleOf: (microBatchCount: number, cost: ActionCost) => Schedule;
+  readonly scheduleOf: (microBatchCount: number, cost?: ActionCost) => Schedule;
 }
 
+/** @throws MemoryLimitError where nothing keeps within the memory limit */
 export function choosePlan(question: PlanQuestion): PlanChoice {
-  const [first, ...others] = question.microBatchCounts.map(count => judge(question, count));
+  const { microBatchCounts, recomputeModes } = question;
+  const [first, ...others] = thoseThatFit(microBatchCounts, count =>
+    firstThatFits(recomputeModes, recompute => judge(question, count, recompute)),
+  );
   return others.reduce(
     (best, plan) => (plan.periodMs < best.periodMs * (1 - LEAST_GAIN) ? plan : best),
     first!,
   );
 }
 
-function judge(question: PlanQuestion, microBatchCount: number): PlanChoice {
-  const { graph, problem, stageCount, replicas, batchSize, costs, statedCuts } = question;
+function judge(question: PlanQuestion, microBatchCount: number, recompute: RecomputeMode): PlanChoice {
+  const { graph, problem, stageCount, replicas, batchSize, costs, statedCuts, memory, memoryLimit } =
+    question;
   const rows = Math.ceil(batchSize / (replicas * microBatchCount));
   const unitCosts = costs.at(rows);
+  const limits = (memoryLimitBytes: number): Partial<BalanceOptions> => {
+    // Which micro-batches are live does not depend on times but for `greedy`, whose plan is looked at again below.
+    const schedule = question.scheduleOf(microBatchCount);
+    const stageBytes = memory.stageBytes({ replicas, batchSize, schedule, recompute });
+    return { memoryLimitBytes, stageBytes, workerOfStage: schedule.workerOfStage };
+  };
   const cuts =
     statedCuts ??
     partitionByTime(
@@ -75,7 +95,7 @@ function judge(question: PlanQuestion, microBatchCount: number): PlanChoice {
         ...problem,
         units: problem.units.map((unit, index) => ({
           ...unit,
-          ...halves(unitCosts[index]!, microBatchCount),
+          ...halves(unitCosts[index]!, microBatchCount, recompute),
         })),
         cutBytes: cutBytes(graph, problem.allowedCuts, rows),
       },
@@ -85,22 +105,26 @@ function judge(question: PlanQuestion, microBatchCount: number): PlanChoice {
         // Training waits for its one micro-batch, but evaluating and predicting go on with the next mini-batch.
         microBatchCount: Math.max(microBatchCount, STEPS_IN_FLIGHT),
         transport: TRANSPORT,
+        ...(memoryLimit !== undefined && limits(memoryLimit)),
       },
     ).cuts;
   const stages = stageCosts(unitCosts, cuts);
   const planCosts = planCostsOf(question, cuts, rows);
   const cost = actionCostOf(planCosts);
   const schedule = question.scheduleOf(microBatchCount, cost);
+  const residents = { replicas, batchSize, schedule, recompute };
+  assertWithin(memory.workerBytes(cuts, residents), memoryLimit);
   return {
     cuts,
     microBatchCount,
     schedule,
+    recompute,
     stageMs: stages.map(stage => {
-      const { forwardMs, backwardMs } = halves(stage, microBatchCount);
+      const { forwardMs, backwardMs } = halves(stage, microBatchCount, recompute);
       return forwardMs + backwardMs;
     }),
     costs: planCosts,
-    periodMs: steadyPeriod(programsOf(schedule, question.replicas), cost).period,
+    periodMs: steadyPeriod(programsOf(schedule, replicas, recompute), cost).period,
   };
 }
 
@@ -108,8 +132,10 @@ function judge(question: PlanQuestion, microBatchCount: number): PlanChoice {
 function halves(
   { forwardMs, backwardInputMs, backwardWeightMs, stepMs }: UnitCost,
   microBatchCount: number,
+  recompute: RecomputeMode,
 ): { readonly forwardMs: number; readonly backwardMs: number } {
-  return { forwardMs, backwardMs: backwardInputMs + backwardWeightMs + stepMs / microBatchCount };
+  const againMs = recompute === 'never' ? 0 : forwardMs;
+  return { forwardMs, backwardMs: againMs + backwardInputMs + backwardWeightMs + stepMs / microBatchCount };
 }
 
 function stageCosts(units: readonly UnitCost[], cuts: Cuts): UnitCost[] {
@@ -125,13 +151,14 @@ function stageCosts(units: readonly UnitCost[], cuts: Cuts): UnitCost[] {
 }
 
 /** Of all replicas. Which values cross which cuts does not matter to times: each cut is passed in one message. */
-function programsOf(schedule: Schedule, replicas: number): readonly Program[] {
+function programsOf(schedule: Schedule, replicas: number, recompute: RecomputeMode): readonly Program[] {
   const { stageCount } = schedule;
   const all = Array.from({ length: replicas }, (_, replica) => replica);
   const steppers = Array.from({ length: stageCount }, () => all);
   return lower(
     replicateSchedule(schedule, replicas),
     replicateTopology(chainTopology(stageCount), replicas, steppers),
+    { recompute },
   );
 }
 

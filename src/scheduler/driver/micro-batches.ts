@@ -67,7 +67,14 @@ export function allowedMicroBatches(
     }
   }
   if (asked !== 'auto') return { microBatchCounts: [asked], warnings: [] };
-  const most = stageCount === 1 ? 1 : Math.min(MOST_A_STAGE * stageCount, options.batchSize);
+  // Small ones take less memory, whatever else they are good for.
+  const worthwhile =
+    options.memoryLimit !== undefined
+      ? Number.POSITIVE_INFINITY
+      : stageCount === 1
+        ? 1
+        : MOST_A_STAGE * stageCount;
+  const most = Math.min(worthwhile, options.batchSize);
   return { microBatchCounts: AUTO_COUNTS.filter(count => count <= most), warnings: [] };
 }
 
@@ -81,7 +88,7 @@ function refuseForMixing(what: string, microBatches: number | undefined): void {
 }
 
 function refuseForRandomness({ unrepeatable }: SampleCoupling, { recompute }: ResolvedOptions): void {
-  if (unrepeatable === undefined || recompute === 'never') return;
+  if (unrepeatable === undefined || recompute === 'never' || recompute === 'auto') return;
   throw new ConfigurationError(
     'recompute',
     `Option 'recompute' is '${recompute}', but ${unrepeatable} draws random numbers of its own: running it twice would ` +
@@ -100,7 +107,7 @@ function refuseForState(
       `Option 'microBatches' is ${microBatches}, but layer '${layer}' is stateful: its state is made for whole batches. Use 1.`,
     );
   }
-  if (recompute !== 'never') {
+  if (recompute !== 'never' && recompute !== 'auto') {
     throw new ConfigurationError(
       'recompute',
       `Option 'recompute' is '${recompute}', but layer '${layer}' is stateful: running it twice would move its state twice. ` +

@@ -17,6 +17,8 @@ export interface ModelPlan {
   /** Of one replica. */
   readonly schedule: Schedule;
   readonly recompute: RecomputeMode;
+  /** By worker, what it is estimated to hold in training with mini-batches of the option `batchSize`. See `memory.ts`. */
+  readonly workerBytes: readonly number[];
   /** Measured time of every stage for one micro-batch; `undefined` where nothing was measured. */
   readonly stageMs: readonly number[] | undefined;
   /** What the plan was made from; `undefined` where nothing was measured. */
@@ -46,7 +48,14 @@ export interface PlanRequest {
 
 /** Whether two plans run the same in the same order. */
 export function isSamePlan(one: ModelPlan, other: ModelPlan): boolean {
-  const key = ({ cut, replicas, schedule }: ModelPlan): string =>
-    JSON.stringify([cut.cuts, replicas, schedule.name, schedule.microBatchCount, schedule.workerOfStage]);
+  const key = ({ cut, replicas, schedule, recompute }: ModelPlan): string =>
+    JSON.stringify([
+      cut.cuts,
+      replicas,
+      recompute,
+      schedule.name,
+      schedule.microBatchCount,
+      schedule.workerOfStage,
+    ]);
   return one === other || key(one) === key(other);
 }

@@ -5,28 +5,35 @@
  */
 
 import { ConfigurationError } from '../../errors.js';
-import { closedCuts, cutModel, cutPoints, type ModelGraph } from '../../model/index.js';
+import { cutPoints, type ModelGraph } from '../../model/index.js';
 import type { ResolvedOptions } from '../../options.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import {
   type ActionCost,
+  MemoryLimitError,
   PartitionError,
   type PartitionProblem,
-  type PartitionUnit,
   partitionByName,
   partitionByParameters,
   partitionUniformly,
-  replicateSchedule,
+  type RecomputeMode,
   ScheduleError,
   type ScheduleKind,
   scheduleKind,
   validateSchedule,
 } from '../plan/index.js';
+import { assemblePlan } from './assemble-plan.js';
 import { firstPlan, isOpen } from './auto/open.js';
+import { predictPlans } from './auto/stage-plans.js';
+import type { PredictedPlan } from './auto/tuner.js';
+import { checkSavedPlan } from './check-saved-plan.js';
 import { choosePlan, type PlanChoice } from './choose-plan.js';
-import { measureCosts } from './measure.js';
+import { equalCosts, type MeasuredCosts, measureCosts } from './measure.js';
+import { assertWithin, firstThatFits, ModelMemory } from './memory.js';
 import { allowedMicroBatches } from './micro-batches.js';
 import type { ModelPlan, PlanRequest } from './model-plan.js';
+import { partitionProblem } from './partition-problem.js';
+import { recomputeModes } from './recompute-modes.js';
 import { checkReplicas } from './replicas.js';
 import type { WorkerPool } from './worker-pool.js';
 
@@ -45,8 +52,12 @@ export interface PlanCounts {
 /** Stage and worker counts, known before any worker starts. Throws where the model cannot be cut so often. */
 export function countStages(graph: ModelGraph, options: ResolvedOptions, cores: number): PlanCounts {
   // Before anything is counted in it: its parts may contradict each other.
-  const { schedule } = options;
-  if (typeof schedule === 'object') asOptionError('schedule', () => validateSchedule(schedule as Schedule));
+  const { schedule, plan } = options;
+  if (typeof schedule === 'object') {
+    const option = plan === undefined ? 'schedule' : 'plan';
+    asOptionError(option, () => validateSchedule(schedule as Schedule));
+  }
+  if (plan !== undefined) checkSavedPlan(graph, plan);
   const most = cutPoints(graph).length + 1;
   // One worker a core: the tuner finds out what to do with them.
   if (isOpen(options))
@@ -161,7 +172,7 @@ export function checkPlan(request: Omit<PlanRequest, 'optimizer' | 'profiles'>):
 
 export async function planModel(request: PlanRequest, pool: WorkerPool): Promise<ModelPlan> {
   const { graph, options, stageCount, replicas, coupling } = request;
-  if (isOpen(options)) return firstPlan(request, pool.workerCount);
+  if (isOpen(options)) return firstPlan(request, pool.workerCount) ?? planWithinLimit(request, pool);
   const { microBatchCounts, warnings } = allowedMicroBatches(graph, options, stageCount, coupling);
   const kind = kindOf(options);
   const scheduleOf = (microBatchCount: number, cost?: ActionCost): Schedule =>
@@ -173,52 +184,78 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
           workerOfStage: kind.place(stageCount, pool.workerCount / replicas),
           cost,
         });
-  const { cuts, stageMs, costs, schedule } = await choose(request, microBatchCounts, scheduleOf, pool);
+  const { cuts, stageMs, costs, schedule, recompute } = await choose(
+    request,
+    microBatchCounts,
+    scheduleOf,
+    pool,
+  );
   validateSchedule(schedule);
-  return {
-    cut: cutModel(graph, cuts),
-    workerOfStage: replicateSchedule(schedule, replicas).workerOfStage,
-    replicas,
-    microBatchCount: schedule.microBatchCount,
-    schedule,
-    recompute: options.recompute,
-    stageMs,
-    costs,
-    globalNorm: options.clipNorm !== undefined,
-    scalarLosses: coupling.scalarLosses,
-    warnings,
-  };
+  return assemblePlan(request, { cuts, schedule, replicas, recompute, stageMs, costs, warnings });
+}
+
+/** Where no worker has room for the whole model: stages, or more micro-batches than one, by measured times of the layers. */
+async function planWithinLimit(request: PlanRequest, pool: WorkerPool): Promise<ModelPlan> {
+  const { graph, options, optimizer, profiles } = request;
+  const predict = (costs: MeasuredCosts): readonly PredictedPlan[] =>
+    asOptionError('partition', () => predictPlans(request, costs, pool.workerCount), options);
+  // Refused at once, since measuring takes seconds.
+  predict(equalCosts(graph));
+  const [best] = predict(await measureCosts(graph, options.batchSize, optimizer, pool, profiles));
+  return best!.plan;
 }
 
 /** Measures only where something is left to decide. */
 async function choose(
-  { graph, options, stageCount, replicas, optimizer, profiles }: PlanRequest,
+  request: PlanRequest,
   microBatchCounts: readonly number[],
   scheduleOf: (microBatchCount: number, cost?: ActionCost) => Schedule,
   pool: WorkerPool,
-): Promise<Pick<PlanChoice, 'cuts' | 'schedule'> & Pick<ModelPlan, 'stageMs' | 'costs'>> {
+): Promise<Pick<PlanChoice, 'cuts' | 'schedule' | 'recompute'> & Pick<ModelPlan, 'stageMs' | 'costs'>> {
+  const { graph, options, stageCount, replicas, optimizer, profiles, coupling } = request;
+  const { batchSize, memoryLimit } = options;
+  const modes = recomputeModes(graph, options, coupling);
+  const memory = new ModelMemory(graph, optimizer);
   const problem = partitionProblem(graph);
   const stated = asOptionError('partition', () => statedCuts(problem, options, stageCount));
   const needsCost = typeof options.schedule !== 'object' && kindOf(options).usesCost;
   if (stated !== undefined && microBatchCounts.length === 1 && !needsCost) {
     const schedule = scheduleOf(microBatchCounts[0]!);
-    return { cuts: stated, schedule, stageMs: undefined, costs: undefined };
+    const residents = { replicas, batchSize, schedule };
+    const fits = (recompute: RecomputeMode): RecomputeMode => {
+      assertWithin(memory.workerBytes(stated, { ...residents, recompute }), memoryLimit);
+      return recompute;
+    };
+    const recompute = asOptionError('partition', () => firstThatFits(modes, fits), options);
+    return { cuts: stated, schedule, recompute, ...savedTimes(options) };
   }
-  const { batchSize } = options;
-  const costs = await measureCosts(graph, batchSize, optimizer, pool, profiles);
-  return asOptionError('partition', () =>
-    choosePlan({
-      graph,
-      problem,
-      statedCuts: stated,
-      stageCount,
-      replicas,
-      batchSize,
-      microBatchCounts,
-      costs,
-      scheduleOf,
-    }),
-  );
+  const question = {
+    graph,
+    problem,
+    statedCuts: stated,
+    stageCount,
+    replicas,
+    batchSize,
+    microBatchCounts,
+    recomputeModes: modes,
+    memory,
+    memoryLimit,
+    scheduleOf,
+  };
+  const chooseBy = (costs: MeasuredCosts): PlanChoice =>
+    asOptionError('partition', () => choosePlan({ ...question, costs }), options);
+  // Refused at once, since measuring takes seconds, unless the order of work, and so what is live, depends on times.
+  if (memoryLimit !== undefined && !needsCost) chooseBy(equalCosts(graph));
+  return chooseBy(await measureCosts(graph, batchSize, optimizer, pool, profiles));
+}
+
+/** What was measured when the plan was made. */
+function savedTimes({ plan }: ResolvedOptions): Pick<ModelPlan, 'stageMs' | 'costs'> {
+  const stageMs = plan?.stages.flatMap(({ predictedMs }) => predictedMs ?? []);
+  return {
+    stageMs: stageMs?.length === plan?.stages.length ? stageMs : undefined,
+    costs: plan?.costs,
+  };
 }
 
 /** Cuts that need no measuring; `undefined` where `partition` is 'auto'. */
@@ -227,35 +264,30 @@ function statedCuts(
   options: ResolvedOptions,
   stageCount: number,
 ): readonly number[] | undefined {
+  if (options.plan !== undefined) return options.plan.cuts;
   if (Array.isArray(options.partition)) return partitionByName(problem, options.partition);
   if (options.partition === 'uniform') return partitionUniformly(problem, stageCount);
   if (options.partition === 'parameters') return partitionByParameters(problem, stageCount);
   return stageCount === 1 ? [] : undefined;
 }
 
-export function partitionProblem(graph: ModelGraph): PartitionProblem {
-  const units: PartitionUnit[] = graph.nodes.map(node => {
-    const { name, parameterCount, nodes } = graph.layers[node.layer]!;
-    return { name, layerNames: [name], parameters: nodes[0] === node.index ? parameterCount : 0 };
-  });
-  return { units, allowedCuts: cutPoints(graph), closedCuts: closedReasons(graph) };
-}
-
-function asOptionError<T>(option: string, plan: () => T): T {
+function asOptionError<T>(
+  option: string,
+  plan: () => T,
+  { memoryLimit }: Pick<ResolvedOptions, 'memoryLimit'> = { memoryLimit: undefined },
+): T {
   try {
     return plan();
   } catch (error) {
+    if (error instanceof MemoryLimitError) {
+      throw new ConfigurationError(
+        'memoryLimit',
+        `Option 'memoryLimit' is ${memoryLimit} bytes a worker, but the least that this plan was found to need is ` +
+          `${error.leastBytes}. Allow so much, or use more stages on more workers, more micro-batches, or recompute 'auto'.`,
+        { cause: error },
+      );
+    }
     if (!(error instanceof PartitionError || error instanceof ScheduleError)) throw error;
     throw new ConfigurationError(option, `Option '${option}': ${error.message}`, { cause: error });
   }
-}
-
-/** The positions that are closed, with the reason in words. */
-function closedReasons(graph: ModelGraph): ReadonlyMap<number, string> {
-  return new Map(
-    [...closedCuts(graph)].map(([position, layer]) => [
-      position,
-      `layer '${layer}' is called on both sides, and what it keeps between its calls lives in one stage`,
-    ]),
-  );
 }

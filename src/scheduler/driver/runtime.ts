@@ -19,14 +19,15 @@ import {
 import type { ResolvedOptions } from '../../options.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import type { BackendName, CompileSpec, StageSpec } from '../../protocol/stage-spec.js';
-import { compiled, variableOf } from '../../tfjs/internals.js';
 import { forwardOnly } from '../plan/index.js';
-import { isOpen, replicaPlan } from './auto/open.js';
-import { predictPlans } from './auto/stage-plans.js';
-import { Tuner } from './auto/tuner.js';
+import { isOpen } from './auto/open.js';
+import type { Tuner } from './auto/tuner.js';
+import { tunerOf } from './auto/tuner-of.js';
+import { type CompiledIdentity, identityOf, isSameIdentity } from './compiled-identity.js';
 import { sumsLayoutOf } from './logs.js';
-import { measureCosts, profileModel } from './measure.js';
-import { type ModelPlan, type PlanRequest, partsOf } from './model-plan.js';
+import { profileModel } from './measure.js';
+import { ModelMemory } from './memory.js';
+import { type ModelPlan, partsOf } from './model-plan.js';
 import { checkPlan, countStages, planModel } from './plan-model.js';
 import { type ProfiledSize, type ProfileStore, RememberedProfiles } from './profile-store.js';
 import { obstacleToReplicas } from './replicas.js';
@@ -50,6 +51,8 @@ export interface RuntimeParts {
   readonly threads?: ThreadSource | undefined;
   /** Breaks off the start. */
   readonly signal?: AbortSignal | undefined;
+  /** Whether a choice that is left to Millrace is made at once, by simulating plans, and never tried in training. */
+  readonly decidesByPrediction?: boolean | undefined;
   /** Where measured times of layers outlive the trainer. */
   readonly profiles?: ProfileStore | undefined;
 }
@@ -60,8 +63,6 @@ const MAX_OPEN_SESSIONS = 6;
 export class Runtime {
   #plan: ModelPlan;
   readonly #parts: RuntimeParts;
-  /** What the plan was made from. */
-  readonly #request: PlanRequest;
   readonly #profiles: ProfileStore;
   #pool: WorkerPool;
   /** While a broken pool is replaced. */
@@ -82,15 +83,8 @@ export class Runtime {
   /** The first one was used longest ago. */
   readonly #sessions = new Set<DriverSession>();
 
-  private constructor(
-    parts: RuntimeParts,
-    request: PlanRequest,
-    plan: ModelPlan,
-    pool: WorkerPool,
-    profiles: ProfileStore,
-  ) {
+  private constructor(parts: RuntimeParts, plan: ModelPlan, pool: WorkerPool, profiles: ProfileStore) {
     this.#parts = parts;
-    this.#request = request;
     this.#profiles = profiles;
     this.#plan = plan;
     this.#pool = pool;
@@ -116,11 +110,15 @@ export class Runtime {
     try {
       const profiles = new RememberedProfiles(parts.profiles);
       const planned = { ...request, optimizer, profiles };
-      const runtime = new Runtime(parts, planned, await planModel(planned, pool), pool, profiles);
+      const runtime = new Runtime(parts, await planModel(planned, pool), pool, profiles);
       const buildStart = performance.now();
       await runtime.#build();
       runtime.#adoptionMs = performance.now() - buildStart;
-      if (isOpen(options)) runtime.#tuner = tunerOf(runtime, planned);
+      // Where replicas would train something else, nothing but one worker may be faster.
+      const isTunable = obstacleToReplicas(graph, request.coupling) === undefined;
+      if (isOpen(options) && (isTunable || parts.decidesByPrediction === true))
+        runtime.#tuner = tunerOf(runtime, planned);
+      if (parts.decidesByPrediction === true) await runtime.#tuner?.decideByPrediction();
       runtime.#states = new StateWatch(graph.layers.map(({ layer }) => layer));
       return runtime;
     } catch (error) {
@@ -159,7 +157,7 @@ export class Runtime {
       this.#replacing = this.#replacePool();
       await this.#replacing;
       await this.#rebuild(identity);
-    } else if (this.#compiledAs === undefined || !isSame(identity, this.#compiledAs)) {
+    } else if (this.#compiledAs === undefined || !isSameIdentity(identity, this.#compiledAs)) {
       await this.#rebuild(identity);
     } else if (this.#sync.isStale || (await this.#sync.isOptimizerStale())) {
       await this.#sync.push();
@@ -190,7 +188,8 @@ export class Runtime {
     this.#compile = compileSpecOf(this.#parts);
     this.#compiledAs = undefined;
     // Edges carry gradients only where something above them can be trained, which compiling may have changed.
-    this.#plan = { ...this.#plan, cut: cutModel(this.#parts.graph, this.#plan.cut.cuts), scalarLosses };
+    const cut = cutModel(this.#parts.graph, this.#plan.cut.cuts);
+    this.#plan = { ...this.#plan, cut, scalarLosses, workerBytes: this.#workerBytes(this.#plan) };
     this.#specs = describeStages(this.#plan.cut, this.#plan.replicas);
     this.#sync = this.#newSync();
     await this.#build();
@@ -200,14 +199,22 @@ export class Runtime {
 
   /** The samples of a mini-batch belong together from now on. One worker can train that, where nobody asked for more. */
   #stopSharing(mixing: string): void {
-    if (this.#tuner === undefined) {
+    const onOneWorker = this.#tuner?.onOneWorker;
+    if (onOneWorker === undefined) {
       throw new ModelError(
         `The model was compiled again, and now ${mixing} ties the samples of a mini-batch together, which this trainer cuts ` +
           `into ${partsOf(this.#plan)} parts. Make a new trainer with pipeline(model).`,
       );
     }
-    this.#plan = replicaPlan(this.#request, 1);
+    this.#plan = onOneWorker;
     this.#tuner = undefined;
+  }
+
+  /** Under the optimizer and with the frozen weights of now. */
+  #workerBytes({ cut, ...residents }: ModelPlan): readonly number[] {
+    const { graph, options } = this.#parts;
+    const memory = new ModelMemory(graph, this.#compile.optimizer);
+    return memory.workerBytes(cut.cuts, { ...residents, batchSize: options.batchSize });
   }
 
   #newSync(): WeightSync {
@@ -366,20 +373,6 @@ function isExact({ batchNorm }: ResolvedOptions): boolean {
   return batchNorm === 'auto' || batchNorm === 'exact';
 }
 
-function tunerOf(runtime: Runtime, request: PlanRequest): Tuner | undefined {
-  const { graph, options, coupling, optimizer } = request;
-  // Nothing but one worker is possible.
-  if (obstacleToReplicas(graph, coupling) !== undefined) return undefined;
-  return new Tuner({
-    trainer: runtime,
-    replicaPlan: replicas => replicaPlan(request, replicas),
-    stagePlans: async () => {
-      const costs = await measureCosts(graph, options.batchSize, optimizer, runtime.pool, request.profiles);
-      return predictPlans(request, costs, runtime.pool.workerCount);
-    },
-  });
-}
-
 function startPool(
   { backend, setup, seed, options, threads }: RuntimeParts,
   workerCount: number,
@@ -392,17 +385,4 @@ function startPool(
 /** What changes when layers are added to a `tf.Sequential` or taken away. */
 function endsOf(model: tf.LayersModel): tf.SymbolicTensor[] {
   return [...(model.inputs ?? []), ...(model.outputs ?? [])];
-}
-
-type CompiledIdentity = readonly unknown[];
-
-/** What changes when the user compiles again, or freezes a weight. */
-function identityOf(model: tf.LayersModel): CompiledIdentity {
-  const { optimizer_, loss, metrics, collectedTrainableWeights } = compiled(model);
-  const flags = (collectedTrainableWeights ?? []).map(weight => variableOf(weight).trainable);
-  return [optimizer_, loss, metrics, collectedTrainableWeights, ...flags];
-}
-
-function isSame(a: CompiledIdentity, b: CompiledIdentity): boolean {
-  return a.every((part, index) => part === b[index]);
 }

@@ -41,6 +41,7 @@ export {
 export { isCompute, LastUses } from './simulation/last-use.js';
 export { type LivePeaks, peakLive } from './simulation/live.js';
 export type { SlotCounts } from './simulation/run.js';
+export { peakTapes } from './simulation/tapes.js';
 export { type ChannelSlots, planSlots, type SlotOptions, slotCountsOf } from './slots.js';
 export {
   formatAction,

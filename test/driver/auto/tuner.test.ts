@@ -21,6 +21,8 @@ interface World {
   readonly workers: number;
   /** True time of a step. */
   readonly stepMs: (plan: ModelPlan) => number;
+  /** Fewer have no room in memory. */
+  readonly fewestReplicas?: number;
   readonly stagePlans?: readonly (readonly [replicas: number, stages: number, predictedMs: number])[];
 }
 
@@ -37,7 +39,7 @@ class Training {
     this.plan = planOf(world.workers, 1);
     this.tuner = new Tuner({
       trainer: this.#trainer(),
-      replicaPlan: replicas => planOf(replicas, 1),
+      replicaPlan: replicas => (replicas < (world.fewestReplicas ?? 1) ? undefined : planOf(replicas, 1)),
       stagePlans: async () => {
         this.measured += 1;
         this.nowMs += MEASURING_MS;
@@ -151,4 +153,25 @@ it('counts no mini-batch of another size', async () => {
     training.tuner.observe(trial, ROWS - 1);
   }
   expect(trial.isComplete).toBe(false);
+});
+
+it('settles on the best prediction where that is all it is asked for', async () => {
+  const stagePlans = [
+    [1, 2, 70],
+    [2, 1, 90],
+  ] as const;
+  const training = new Training({ workers: 2, stepMs: () => 1, stagePlans });
+  await training.tuner.decideByPrediction();
+  expect(training.tuner.isDecided).toBe(true);
+  expect(training.plan.cut.stages).toHaveLength(2);
+  expect(training.tuner.tried.map(({ predictedMs }) => predictedMs)).toEqual([70, 90]);
+  expect(await training.tuner.next(ROWS, 1_000)).toBeUndefined();
+});
+
+it('leaves out numbers of replicas that have no room', async () => {
+  const stepMs = ({ replicas }: ModelPlan): number => 10 * replicas;
+  const training = new Training({ workers: 8, stepMs, fewestReplicas: 4 });
+  await training.train(100_000);
+  expect(training.plan.replicas).toBe(4);
+  expect(training.tuner.tried.map(({ plan }) => plan.replicas)).toEqual([8, 4]);
 });

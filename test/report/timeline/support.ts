@@ -54,6 +54,9 @@ export function madeUpTimeline({
     microBatches: microBatchCount,
     schedule,
     recompute: 'never',
+    workerBytes: [3_000_000],
+    layerCalls: 1,
+    cuts: [],
     stages: workerOfStage.map((worker, stage) => ({
       stage,
       worker,

@@ -1,7 +1,8 @@
 /** Plans where the user has left the choice open: what is guessed before anything is measured. */
-import { type CutModel, cutModel, type ModelGraph } from '../../../model/index.js';
+import type { ModelGraph } from '../../../model/index.js';
 import type { ResolvedOptions } from '../../../options.js';
-import { generateSchedule, replicateSchedule } from '../../plan/index.js';
+import { generateSchedule } from '../../plan/index.js';
+import { assemblePlan } from '../assemble-plan.js';
 import type { ModelPlan, PlanRequest } from '../model-plan.js';
 import { obstacleToReplicas } from '../replicas.js';
 
@@ -16,35 +17,34 @@ export function isOpen({ stages, replicas, microBatches, schedule, partition }: 
  */
 const WORTH_SHARING = 2e7;
 
-/** A plan to begin with: one replica a worker, for which no cut need be known, or one worker where there is little to share. */
-export function firstPlan(request: PlanRequest, workerCount: number): ModelPlan {
+/**
+ * A plan to begin with: one replica a worker, for which no cut need be known, or one worker where there is little to share.
+ * `undefined` where a worker has no room for the whole model.
+ */
+export function firstPlan(request: PlanRequest, workerCount: number): ModelPlan | undefined {
   const { graph, options } = request;
   const work = multiplicationsPerSample(graph) * options.batchSize;
-  const mayShare = obstacleToReplicas(graph, request.coupling) === undefined && work >= WORTH_SHARING;
-  return replicaPlan(request, mayShare ? Math.min(workerCount, options.batchSize) : 1);
+  const mayShare = obstacleToReplicas(graph, request.coupling) === undefined;
+  const most = mayShare ? Math.min(workerCount, options.batchSize) : 1;
+  // Of several, each has a smaller part of the samples and of the optimizer's slots.
+  return (work < WORTH_SHARING ? replicaPlan(request, 1) : undefined) ?? replicaPlan(request, most);
 }
 
-/** Copies of the whole model, each on a worker of its own. */
-export function replicaPlan({ graph, options, coupling }: PlanRequest, replicas: number): ModelPlan {
+/** Copies of the whole model, each on a worker of its own; `undefined` where they do not keep within the memory limit. */
+export function replicaPlan(request: PlanRequest, replicas: number): ModelPlan | undefined {
+  const { recompute, memoryLimit } = request.options;
   const schedule = generateSchedule('zero-bubble', {
     stageCount: 1,
     microBatchCount: 1,
     workerOfStage: [0],
   });
-  const cut: CutModel = cutModel(graph, []);
-  return {
-    cut,
-    workerOfStage: replicateSchedule(schedule, replicas).workerOfStage,
-    replicas,
-    microBatchCount: 1,
+  const plan = assemblePlan(request, {
+    cuts: [],
     schedule,
-    recompute: options.recompute,
-    stageMs: undefined,
-    costs: undefined,
-    globalNorm: options.clipNorm !== undefined,
-    scalarLosses: coupling.scalarLosses,
-    warnings: [],
-  };
+    replicas,
+    recompute: recompute === 'auto' ? 'never' : recompute,
+  });
+  return plan.workerBytes[0]! <= (memoryLimit ?? Number.POSITIVE_INFINITY) ? plan : undefined;
 }
 
 /**

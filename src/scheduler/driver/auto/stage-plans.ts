@@ -1,15 +1,22 @@
 /** All plans that use the workers of a machine, simulated with measured times of the layers. */
-import { cutModel, cutPoints } from '../../../model/index.js';
-import { generateSchedule, place, replicateSchedule } from '../../plan/index.js';
+import { cutPoints } from '../../../model/index.js';
+import { generateSchedule, place } from '../../plan/index.js';
+import { assemblePlan } from '../assemble-plan.js';
 import { choosePlan } from '../choose-plan.js';
 import type { MeasuredCosts } from '../measure.js';
+import { ModelMemory, thoseThatFit } from '../memory.js';
 import { allowedMicroBatches } from '../micro-batches.js';
-import type { ModelPlan, PlanRequest } from '../model-plan.js';
-import { partitionProblem } from '../plan-model.js';
+import type { PlanRequest } from '../model-plan.js';
+import { partitionProblem } from '../partition-problem.js';
+import { recomputeModes } from '../recompute-modes.js';
 import { obstacleToReplicas } from '../replicas.js';
 import type { PredictedPlan } from './tuner.js';
 
-/** Of every number of replicas and stages that uses the workers, the best number of micro-batches; the fastest plan first. */
+/**
+ * Of every number of replicas and stages that uses the workers, the best number of micro-batches; the fastest plan first.
+ *
+ * @throws MemoryLimitError where none keeps within the memory limit
+ */
 export function predictPlans(
   request: PlanRequest,
   costs: MeasuredCosts,
@@ -25,12 +32,13 @@ export function predictPlans(
       shapes.set(`${replicas} ${stageCount}`, { replicas, stageCount });
     }
   }
-  return [...shapes.values()]
-    .map(shape => predict({ ...request, ...shape }, costs))
-    .sort((one, other) => one.predictedMs - other.predictedMs);
+  const memory = new ModelMemory(graph, request.optimizer);
+  return [
+    ...thoseThatFit([...shapes.values()], shape => predict({ ...request, ...shape }, costs, memory)),
+  ].sort((one, other) => one.predictedMs - other.predictedMs);
 }
 
-function predict(request: PlanRequest, costs: MeasuredCosts): PredictedPlan {
+function predict(request: PlanRequest, costs: MeasuredCosts, memory: ModelMemory): PredictedPlan {
   const { graph, options, stageCount, replicas, coupling } = request;
   const { microBatchCounts } = allowedMicroBatches(graph, options, stageCount, coupling);
   const scheduleOf = (microBatchCount: number) =>
@@ -39,13 +47,7 @@ function predict(request: PlanRequest, costs: MeasuredCosts): PredictedPlan {
       microBatchCount,
       workerOfStage: place(stageCount, stageCount),
     });
-  const {
-    cuts,
-    microBatchCount,
-    stageMs,
-    costs: planCosts,
-    periodMs,
-  } = choosePlan({
+  const { periodMs, ...choice } = choosePlan({
     graph,
     problem: partitionProblem(graph),
     statedCuts: stageCount === 1 ? [] : undefined,
@@ -53,22 +55,11 @@ function predict(request: PlanRequest, costs: MeasuredCosts): PredictedPlan {
     replicas,
     batchSize: options.batchSize,
     microBatchCounts,
+    recomputeModes: recomputeModes(graph, options, coupling),
+    memory,
+    memoryLimit: options.memoryLimit,
     costs,
     scheduleOf,
   });
-  const schedule = scheduleOf(microBatchCount);
-  const plan: ModelPlan = {
-    cut: cutModel(graph, cuts),
-    workerOfStage: replicateSchedule(schedule, replicas).workerOfStage,
-    replicas,
-    microBatchCount,
-    schedule,
-    recompute: options.recompute,
-    stageMs,
-    costs: planCosts,
-    globalNorm: options.clipNorm !== undefined,
-    scalarLosses: coupling.scalarLosses,
-    warnings: [],
-  };
-  return { plan, predictedMs: periodMs };
+  return { plan: assemblePlan(request, { ...choice, replicas }), predictedMs: periodMs };
 }

@@ -20,9 +20,9 @@ export interface Tuned {
 
 export interface TunerParts {
   readonly trainer: Tuned;
-  /** Copies of the whole model on so many workers. */
-  readonly replicaPlan: (replicas: number) => ModelPlan;
-  /** Plans with stages, the best first, as measured layers predict them. Takes seconds. */
+  /** Copies of the whole model on so many workers; `undefined` where the memory limit does not allow it. */
+  readonly replicaPlan: (replicas: number) => ModelPlan | undefined;
+  /** Plans with and without stages, the best first, as measured layers predict them. Takes seconds. */
   readonly stagePlans: () => Promise<readonly PredictedPlan[]>;
   readonly now?: () => number;
 }
@@ -71,6 +71,11 @@ export class Tuner {
     return this.#tried;
   }
 
+  /** The plan that trains whatever can be trained; `undefined` where it does not fit into memory. */
+  get onOneWorker(): ModelPlan | undefined {
+    return this.#parts.replicaPlan(1);
+  }
+
   get isDecided(): boolean {
     return this.#stage === 'decided';
   }
@@ -96,6 +101,18 @@ export class Tuner {
     return this.#trial;
   }
 
+  /**
+   * Settles on what the simulator takes to be the fastest, for whoever asks for a plan and does not train. Takes seconds.
+   *
+   * @throws MemoryLimitError where no plan keeps within the memory limit
+   */
+  async decideByPrediction(): Promise<void> {
+    const predicted = await this.#parts.stagePlans();
+    for (const { plan, predictedMs } of predicted) this.#record(plan, { predictedMs });
+    this.#stage = 'decided';
+    await this.#adopt(predicted[0]!.plan);
+  }
+
   /** A mini-batch of the run was trained. */
   observe(trial: Trial, rows: number): void {
     trial.observe(rows, this.#now());
@@ -119,7 +136,9 @@ export class Tuner {
     if (restMs < WORTH_CHANGING * trainer.adoptionMs) return undefined;
     if (this.#stage === 'replicas') {
       const fewer = Math.floor(this.#fewestReplicas() / 2);
-      if (fewer >= 1 && best.plan.replicas === this.#fewestReplicas()) return replicaPlan(fewer);
+      const plan =
+        fewer >= 1 && best.plan.replicas === this.#fewestReplicas() ? replicaPlan(fewer) : undefined;
+      if (plan !== undefined) return plan;
       if (restMs < WORTH_MEASURING_MS) return undefined;
       this.#stage = 'stages';
       await this.#predict(best);

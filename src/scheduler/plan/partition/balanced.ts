@@ -11,7 +11,7 @@
  *   different speed. It counts for few micro-batches, where a cut that costs much transport is paid
  *   in every stage of the fill.
  */
-import { checkProblem, PartitionError } from './errors.js';
+import { checkProblem, MemoryLimitError, PartitionError } from './errors.js';
 import { blockBounds, prefixSums } from './evenly.js';
 import { leastMakespan } from './makespan.js';
 import type { Cuts, MeasuredProblem, MeasuredUnit } from './problem.js';
@@ -22,6 +22,13 @@ export interface TransportCost {
   /** Fixed price of one message. */
   readonly msPerMessage: number;
   readonly msPerByte: number;
+}
+
+/** Bytes of units `first` … `end − 1` as a stage. */
+export interface StageBytes {
+  of(first: number, end: number, stage: number): number;
+  /** At most `of`, for this `first` and every smaller one. */
+  floor(first: number, end: number, stage: number): number;
 }
 
 export interface BalanceOptions {
@@ -38,6 +45,8 @@ export interface BalanceOptions {
   readonly memoryLimitBytes?: number | readonly number[] | undefined;
   /** Worker of every stage, for the memory limit. Default: each has its own. */
   readonly workerOfStage?: readonly number[] | undefined;
+  /** What a stage holds, where sums over its units do not tell: it is asked then, not the units. */
+  readonly stageBytes?: StageBytes | undefined;
   /** Live micro-batches of a stage at its peak; `peakLive(schedule.orders).ofStage` has them. Default: 1F1B's min(m, stageCount − stage). */
   readonly liveMicroBatches?: ((stage: number) => number) | undefined;
 }
@@ -133,9 +142,16 @@ function stageMemory(
   stageCount: number,
   {
     microBatchCount = 1,
+    stageBytes,
     liveMicroBatches = stage => Math.min(microBatchCount, stageCount - stage),
   }: BalanceOptions,
 ): SegmentCost {
+  if (stageBytes !== undefined) {
+    return {
+      of: (first, end, stage) => stageBytes.of(bounds[first]!, bounds[end]!, stage),
+      floor: (first, end, stage) => stageBytes.floor(bounds[first]!, bounds[end]!, stage),
+    };
+  }
   const resident = prefixSums(units.map(({ residentBytes = 0 }) => residentBytes));
   const activations = prefixSums(units.map(({ activationBytes = 0 }) => activationBytes));
   const live = Array.from({ length: stageCount }, (_, stage) => liveMicroBatches(stage));
@@ -187,25 +203,34 @@ function withinMemory(
   if (workers === undefined) return time;
   const limitOfStage = workers.workerOfStage.map(worker => workers.limits[worker]!);
   const unlessTooLarge =
-    (ms: SegmentCost['of']): SegmentCost['of'] =>
+    (bytes: SegmentCost['of'], ms: SegmentCost['of']): SegmentCost['of'] =>
     (first, end, stage) =>
-      memory.of(first, end, stage) > limitOfStage[stage]! ? Number.POSITIVE_INFINITY : ms(first, end, stage);
-  return { of: unlessTooLarge(time.of), floor: unlessTooLarge(time.floor) };
+      bytes(first, end, stage) > limitOfStage[stage]! ? Number.POSITIVE_INFINITY : ms(first, end, stage);
+  return { of: unlessTooLarge(memory.of, time.of), floor: unlessTooLarge(memory.floor, time.floor) };
 }
 
 function keepsWithin(
-  { starts }: Segmentation,
+  found: Segmentation,
   blockCount: number,
   memory: SegmentCost,
   workers: WorkerLimits | undefined,
 ): boolean {
   if (workers === undefined) return true;
-  const { workerOfStage, limits } = workers;
+  const used = bytesOfWorkers(found, blockCount, memory, workers);
+  return used.every((bytes, worker) => bytes <= workers.limits[worker]!);
+}
+
+function bytesOfWorkers(
+  { starts }: Segmentation,
+  blockCount: number,
+  memory: SegmentCost,
+  { workerOfStage, limits }: WorkerLimits,
+): readonly number[] {
   const bounds = [0, ...starts, blockCount];
   const used = limits.map(() => 0);
   for (const [stage, worker] of workerOfStage.entries())
     used[worker]! += memory.of(bounds[stage]!, bounds[stage + 1]!, stage);
-  return used.every((bytes, worker) => bytes <= limits[worker]!);
+  return used;
 }
 
 const byBottleneck = (one: Judged, other: Judged): number =>
@@ -222,19 +247,22 @@ function tooLarge(
   stageCount: number,
   memory: SegmentCost,
   workers: WorkerLimits | undefined,
-): PartitionError {
+): MemoryLimitError {
   const { limits, workerOfStage } = workers!;
   const remedy = 'Allow more memory, more stages, smaller micro-batches or recomputation';
+  const least = leastBottleneck(blockCount, stageCount, memory)!;
   const isShared = limits.length < workerOfStage.length || new Set(limits).size > 1;
   if (isShared) {
     const allowed = [...new Set(limits)].join(', ');
-    return new PartitionError(
+    return new MemoryLimitError(
       `no cut into ${stageCount} stages keeps every worker within its limit (${allowed} bytes). ${remedy}`,
+      Math.max(...bytesOfWorkers(least, blockCount, memory, workers!)),
     );
   }
-  const least = leastBottleneck(blockCount, stageCount, memory)!.bottleneck;
-  return new PartitionError(
-    `no cut into ${stageCount} stages keeps every stage within ${limits[0]} bytes; the best needs ${least}. ${remedy}`,
+  const { bottleneck } = least;
+  return new MemoryLimitError(
+    `no cut into ${stageCount} stages keeps every stage within ${limits[0]} bytes; the best needs ${bottleneck}. ${remedy}`,
+    bottleneck,
   );
 }
 

@@ -8,6 +8,17 @@ export class PartitionError extends MillraceError {
   }
 }
 
+/** No cut keeps within the memory limit. */
+export class MemoryLimitError extends PartitionError {
+  /** The least that a worker was found to need: exact where every stage has a worker of its own. */
+  readonly leastBytes: number;
+
+  constructor(message: string, leastBytes: number) {
+    super(message);
+    this.leastBytes = leastBytes;
+  }
+}
+
 /** Names that a message lists before it only counts the rest. */
 const LISTED_NAMES = 12;
 

@@ -3,10 +3,11 @@ export {
   type BalancedPartition,
   type BalanceOptions,
   partitionByTime,
+  type StageBytes,
   type TransportCost,
 } from './balanced.js';
 export { partitionByName } from './by-name.js';
-export { PartitionError } from './errors.js';
+export { MemoryLimitError, PartitionError } from './errors.js';
 export { partitionByParameters } from './parameters.js';
 export type { Cuts, MeasuredProblem, MeasuredUnit, PartitionProblem, PartitionUnit } from './problem.js';
 export { partitionUniformly } from './uniform.js';
