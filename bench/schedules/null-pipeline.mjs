@@ -40,6 +40,8 @@ export async function runOnNullStages(pool, schedule, ms, { warmUps = 1, miniBat
       {
         cut,
         schedule,
+        replicas: 1,
+        synchronisesBatchNorm: false,
         recompute: 'never',
         sumCount: 2,
         stallTimeoutMs: 60_000,

@@ -10,6 +10,13 @@ import type { StepBoardLayout } from './step-board.js';
 
 export type RunMode = 'train' | 'evaluate' | 'predict';
 
+/** Of the same stage in all replicas. */
+export interface ReplicaCollectives {
+  readonly all: CollectiveLayout;
+  /** Among the first ones alone, those that have samples of a mini-batch. */
+  readonly active: CollectiveLayout;
+}
+
 export interface SessionSpec {
   readonly id: number;
   readonly mode: RunMode;
@@ -24,7 +31,7 @@ export interface SessionSpec {
   /** The channels that the worker's program uses. */
   readonly channels: readonly ChannelLayout[];
   /** Of the worker's stages that have replicas, by stage: where these sum up small things. */
-  readonly collectives: ReadonlyMap<number, CollectiveLayout>;
+  readonly collectives: ReadonlyMap<number, ReplicaCollectives>;
   /** Whether batch normalizations of replicas see the mini-batch as a whole. */
   readonly synchronisesBatchNorm: boolean;
   readonly board: SharedArrayBuffer;

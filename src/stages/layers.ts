@@ -127,7 +127,8 @@ function rebuild(spec: LayerSpec, adapt: (layer: Layer, index: number) => void):
   const { index, name, className, config, buildShapes, weights } = spec;
   const built: Layer[] = [];
   try {
-    const layer = fromRegisteredConfig<Layer>(className, config, 'layer');
+    // A copy: tfjs's wrappers take the inner layer out of the config that they are made from.
+    const layer = fromRegisteredConfig<Layer>(className, structuredClone(config), 'layer');
     built.push(layer);
     buildLayer(
       layer,

@@ -6,7 +6,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
 import { nowMs } from '../protocol/clock.js';
-import type { CompileSpec, StageSpec } from '../protocol/stage-spec.js';
+import type { CompileSpec, NodeSpec, StageSpec } from '../protocol/stage-spec.js';
 import type { NodeProfile, ProfileInput } from '../protocol/worker-api.js';
 import { disposeTape, recordTape } from '../tfjs/internals.js';
 import { backwardInput } from './backward.js';
@@ -33,8 +33,9 @@ export function profileNodes(
     const tensor = tf.tidy(() => tf.cast(tf.randomUniform([...shape]), dtype as 'float32'));
     values.set(value, { tensor, mask: undefined });
   }
-  const nodes = measuredNodes(backend, spec, optimizer);
+  let nodes: readonly MeasuredNode[] = [];
   try {
+    nodes = measuredNodes(backend, spec, optimizer);
     const start = nowMs();
     let best = nodes.map(node => measureNode(node, values, true));
     for (let repeat = 0; repeat < repeats && (repeat === 0 || nowMs() - start < BUDGET_MS); repeat++) {
@@ -82,25 +83,28 @@ function measuredNodes(
 ): MeasuredNode[] {
   const learned = new Set<number>();
   const operations = backend.fused?.operations;
-  return spec.nodes.map(({ layer, inputs, outputs }): MeasuredNode => {
+  const made: { dispose(): void }[] = [];
+  const measured = ({ layer, inputs, outputs }: NodeSpec): MeasuredNode => {
     const alone = { ...spec, layers: [spec.layers[layer]!], nodes: [{ layer: 0, inputs, outputs }] };
     const layers = new StageLayers(alone, built => {
       if (operations !== undefined) lowerLayer(built, operations);
     });
+    made.push(layers);
     const variables = spec.trainable
       .filter(ref => ref.layer === layer)
       .map(ref => layers.variable({ layer: 0, weight: ref.weight }));
     const learnedInputs = inputs.filter(id => learned.has(id));
     if (variables.length > 0 || learnedInputs.length > 0) for (const id of outputs) learned.add(id);
-    return {
-      inputs,
-      outputs,
-      learnedInputs,
-      layers,
-      variables,
-      optimizer: new StageOptimizer(optimizer, variables, backend.fused?.optimizer),
-    };
-  });
+    const stepped = new StageOptimizer(optimizer, variables, backend.fused?.optimizer);
+    made.push(stepped);
+    return { inputs, outputs, learnedInputs, layers, variables, optimizer: stepped };
+  };
+  try {
+    return spec.nodes.map(measured);
+  } catch (error) {
+    for (const part of made) part.dispose();
+    throw error;
+  }
 }
 
 /** Times one node. The first call leaves its outputs in `values`, for the nodes after it. */

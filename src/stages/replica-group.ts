@@ -2,34 +2,39 @@
 import type { Collective } from '../transport/index.js';
 
 export class ReplicaGroup {
-  readonly #collective: Collective;
+  readonly #all: Collective;
+  readonly #active: Collective;
   /** Replicas that have samples of the present mini-batch: the first ones. A small mini-batch does not reach all. */
   activeCount: number;
 
-  constructor(collective: Collective) {
-    this.#collective = collective;
-    this.activeCount = collective.size;
+  /**
+   * @param active for sums over replicas with samples: of its own, since the others may be waiting for all at the same time
+   */
+  constructor(all: Collective, active: Collective) {
+    this.#all = all;
+    this.#active = active;
+    this.activeCount = all.size;
   }
 
   get replica(): number {
-    return this.#collective.rank;
+    return this.#all.rank;
   }
 
   get size(): number {
-    return this.#collective.size;
+    return this.#all.size;
   }
 
   /** Replaces the data of every replica that has samples by the sum over those replicas. Only they call it. */
   sumOverActive(data: Float32Array): void {
-    if (this.activeCount > 1) this.#collective.allReduceSum(data, this.activeCount);
+    if (this.activeCount > 1) this.#active.allReduceSum(data, this.activeCount);
   }
 
   /** What each replica brought, by replica. All call it, with as many numbers. */
   gather(own: Float32Array): Float32Array[] {
-    const { rank, size } = this.#collective;
+    const { rank, size } = this.#all;
     const all = new Float32Array(own.length * size);
     all.set(own, rank * own.length);
-    this.#collective.allReduceSum(all);
+    this.#all.allReduceSum(all);
     return Array.from({ length: size }, (_, replica) =>
       all.subarray(replica * own.length, (replica + 1) * own.length),
     );
@@ -37,10 +42,11 @@ export class ReplicaGroup {
 
   /** Replaces every replica's data by that of the first one, which always has samples. */
   broadcastFirst(data: Float32Array): void {
-    this.#collective.broadcast(data, 0);
+    this.#all.broadcast(data, 0);
   }
 
   close(): void {
-    this.#collective.close();
+    this.#all.close();
+    this.#active.close();
   }
 }

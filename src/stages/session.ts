@@ -6,11 +6,13 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { channelId, channelOf } from '../protocol/channel.js';
+import type { CollectiveLayout } from '../protocol/collective.js';
 import type { ReplicaPart } from '../protocol/replica.js';
 import type { SessionSpec } from '../protocol/session.js';
 import { LIMIT_INDEX } from '../protocol/step-board.js';
 import {
   Arena,
+  type Collective,
   type ControlBlock,
   type ReceiveLink,
   type SendLink,
@@ -78,10 +80,12 @@ export class WorkerSession {
   }
 
   #joinGroup(spec: SessionSpec, stage: number, waiter: Waiter): ReplicaGroup | undefined {
-    const layout = spec.collectives.get(stage);
-    if (layout === undefined) return undefined;
+    const layouts = spec.collectives.get(stage);
+    if (layouts === undefined) return undefined;
     const arena = Arena.attach(spec.arena);
-    const group = new ReplicaGroup(new SharedMemoryCollective(arena, layout, spec.part.replica, waiter));
+    const join = (layout: CollectiveLayout): Collective =>
+      new SharedMemoryCollective(arena, layout, spec.part.replica, waiter);
+    const group = new ReplicaGroup(join(layouts.all), join(layouts.active));
     this.#groups.push(group);
     return group;
   }

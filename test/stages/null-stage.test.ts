@@ -119,6 +119,8 @@ async function runOnce(schedule: ReturnType<typeof generateSchedule>): Promise<S
       {
         cut,
         schedule,
+        replicas: 1,
+        synchronisesBatchNorm: false,
         recompute: 'never',
         sumCount: 2,
         stallTimeoutMs: 20_000,

@@ -133,12 +133,11 @@ export class DriverSession {
     const groupCount = replicas === 1 ? 0 : cut.stages.length;
     const arenaBytes = sized.reduce(
       (sum, { slotCount, slotBytes: bytes }) => sum + channelBytes(slotCount, bytes),
-      groupCount * collectiveBytes(replicas, COLLECTIVE_BLOCK_BYTES),
+      2 * groupCount * collectiveBytes(replicas, COLLECTIVE_BLOCK_BYTES),
     );
     const arena = Arena.create(arenaBytes);
-    const collectives = Array.from({ length: groupCount }, () =>
-      layOutCollective(arena, replicas, COLLECTIVE_BLOCK_BYTES),
-    );
+    const layOut = () => layOutCollective(arena, replicas, COLLECTIVE_BLOCK_BYTES);
+    const collectives = Array.from({ length: groupCount }, () => ({ all: layOut(), active: layOut() }));
     const channels = sized.map(channel =>
       layOutChannel(arena, channel, channel.slotCount, channel.slotBytes),
     );
