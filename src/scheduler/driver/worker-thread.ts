@@ -37,6 +37,7 @@ export interface Joined {
 export class WorkerThread {
   readonly #piscina: Piscina;
   readonly #port: MessagePort;
+  readonly #portClosed: Promise<unknown>;
   readonly #remote: Comlink.Remote<WorkerApi>;
   readonly #served: Promise<void>;
   /** Calls that are no pool's: to leave, and to end. */
@@ -59,6 +60,7 @@ export class WorkerThread {
     });
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
+    this.#portClosed = new Promise(resolve => port1.once('close', resolve));
     this.#remote = Comlink.wrap<WorkerApi>(port1 as unknown as Comlink.Endpoint);
     this.#calls = callsTo(this.#remote, this.#pending);
     this.#served = this.#piscina.run({ port: port2 }, { transferList: [port2] });
@@ -142,7 +144,8 @@ export class WorkerThread {
   terminate(): Promise<void> {
     this.#isLost = true;
     this.#port.close();
-    this.#termination ??= this.#piscina.destroy();
+    // A port goes on for a moment after `close`, and Node with it.
+    this.#termination ??= Promise.all([this.#piscina.destroy(), this.#portClosed]).then(() => {});
     return this.#termination;
   }
 }
