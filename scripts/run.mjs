@@ -8,6 +8,7 @@
  *   node scripts/run.mjs test [arguments for vitest]
  *   node scripts/run.mjs test:browser [arguments for vitest]
  *   node scripts/run.mjs bench [arguments for bench/bench.mjs]
+ *   node scripts/run.mjs bench:scaling [arguments for bench/scaling.mjs]
  *   node scripts/run.mjs bench:schedules [arguments for bench/schedules.mjs]
  *   node scripts/run.mjs bench:setup [arguments for pip]
  *   node scripts/run.mjs bench:transport [arguments for bench/transport.mjs]
@@ -70,6 +71,7 @@ const commands = {
     await runBrowserTests(clone, args);
   },
   bench: prepared('bench/bench.mjs'),
+  'bench:scaling': prepared('bench/scaling.mjs'),
   'bench:schedules': prepared('bench/schedules.mjs'),
   async 'bench:setup'(pipArgs) {
     await timed(() => setUpTorch({ pipArgs, say }));
