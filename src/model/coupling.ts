@@ -16,6 +16,8 @@ export interface SampleCoupling {
   readonly mixing: string | undefined;
   /** A layer whose forward pass gives other numbers every time, and which the counter-based generator cannot reach. */
   readonly unrepeatable: string | undefined;
+  /** A layer that assigns to weights of its own in training, which replicas would do by other samples each. */
+  readonly moving: string | undefined;
   /** Indices of outputs whose loss is one number for the whole mini-batch, which no sample's own weight can reach. */
   readonly scalarLosses: readonly number[];
 }
@@ -49,6 +51,7 @@ export function probeCoupling(graph: ModelGraph): SampleCoupling {
   return {
     mixing: [...probes, ...losses].find(({ splits }) => !splits)?.name,
     unrepeatable: probes.find(({ repeats }) => !repeats)?.name,
+    moving: probes.find(({ moves }) => moves)?.name,
     scalarLosses: losses.filter(({ isScalar }) => isScalar).map(({ output }) => output),
   };
 }
@@ -72,6 +75,7 @@ interface LayerProbe {
   readonly name: string;
   readonly splits: boolean;
   readonly repeats: boolean;
+  readonly moves: boolean;
 }
 
 function probeLayers(graph: ModelGraph, layers: readonly GraphLayer[]): LayerProbe[] {
@@ -101,21 +105,29 @@ function probeLayer(layer: Layer, kinds: readonly InputKind[]): Omit<LayerProbe,
     const part = (start: number, count: number) => whole.map(input => tf.slice(input, start, count));
     // What a batch norm inside mixes has rules of its own; beside it, only what mixes outside training can be seen.
     const training = !hasPart(layer, isBatchNorm);
+    let moves = false;
     const call = (inputs: tf.Tensor[]): tf.Tensor[] => {
-      const result = withWeightsKept(layer, () => layer.apply(inputs, { training }));
+      const result = withWeightsKept(layer, () => {
+        const before = canonicalWeights(layer).map(weight => variableOf(weight).dataId);
+        const made = layer.apply(inputs, { training });
+        moves ||= canonicalWeights(layer).some(
+          (weight, index) => variableOf(weight).dataId !== before[index],
+        );
+        return made;
+      });
       return (Array.isArray(result) ? result : [result]) as tf.Tensor[];
     };
     try {
       const once = call(whole);
       // Numbers that differ every time say nothing about how samples are mixed.
-      if (!areClose(once, call(whole))) return { splits: true, repeats: false };
+      if (!areClose(once, call(whole))) return { splits: true, repeats: false, moves };
       const first = call(part(0, FIRST_ROWS));
       const second = call(part(FIRST_ROWS, ROWS - FIRST_ROWS));
       const joined = first.map((tensor, index) => tf.concat([tensor, second[index]!], 0));
-      return { splits: areClose(once, joined), repeats: true };
+      return { splits: areClose(once, joined), repeats: true, moves };
     } catch {
       // It takes no such input, or no such part of one: nothing speaks for splitting its samples.
-      return { splits: false, repeats: true };
+      return { splits: false, repeats: true, moves };
     }
   });
 }

@@ -91,8 +91,7 @@ export class ModelStage implements StageEngine {
 
   begin(info: StepInfo): void {
     this.#info = info;
-    const { group } = this.#mode;
-    if (group !== undefined) group.activeCount = info.activeReplicas;
+    this.#mode.group?.begin(info.activeReplicas);
   }
 
   accept(pass: MicroBatchPass, peer: Peer, microBatch: number, slot: SlotView, release: () => void): void {

@@ -18,8 +18,9 @@ import { StageOptimizer } from './optimizer.js';
 const BUDGET_MS = 1_500;
 
 /**
- * Runs every node up to `repeats` times after one warm-up and keeps the fastest of each: the others were disturbed. Weights
- * are zeros, which cost what other numbers do; inputs are random in [0, 1), which also serves as indices of an embedding.
+ * Runs all nodes one after another up to `repeats` times after one warm-up and keeps the median of each. Not the fastest, which
+ * has met warm caches and a compiler at rest: sums of those foretold two thirds of what a step took. Weights are zeros, which
+ * cost what other numbers do; inputs are random in [0, 1), which also serves as indices of an embedding.
  */
 export function profileNodes(
   backend: Backend,
@@ -37,13 +38,13 @@ export function profileNodes(
   try {
     nodes = measuredNodes(backend, spec, optimizer);
     const start = nowMs();
-    let best = nodes.map(node => measureNode(node, values, true));
-    for (let repeat = 0; repeat < repeats && (repeat === 0 || nowMs() - start < BUDGET_MS); repeat++) {
-      const measured = nodes.map(node => measureNode(node, values, false));
-      // The warm-up's times count nothing: compilation and first allocations are in them.
-      best = repeat === 0 ? measured : best.map((profile, index) => fastest(profile, measured[index]!));
+    // The warm-up's times count nothing: compilation and first allocations are in them.
+    for (const node of nodes) measureNode(node, values, true);
+    const passes: NodeProfile[][] = [];
+    while (passes.length < repeats && (passes.length === 0 || nowMs() - start < BUDGET_MS)) {
+      passes.push(nodes.map(node => measureNode(node, values, false)));
     }
-    return best;
+    return nodes.map((_, index) => medianOf(passes.map(pass => pass[index]!)));
   } finally {
     for (const { tensor, mask } of values.values()) {
       tensor.dispose();
@@ -56,13 +57,18 @@ export function profileNodes(
   }
 }
 
-function fastest(a: NodeProfile, b: NodeProfile): NodeProfile {
+/** Of each time by itself. */
+function medianOf(profiles: readonly NodeProfile[]): NodeProfile {
+  const median = (kind: keyof NodeProfile): number => {
+    const sorted = profiles.map(profile => profile[kind]).sort((a, b) => a - b);
+    return sorted[Math.floor(sorted.length / 2)]!;
+  };
   return {
-    forwardMs: Math.min(a.forwardMs, b.forwardMs),
-    backwardInputMs: Math.min(a.backwardInputMs, b.backwardInputMs),
-    backwardWeightMs: Math.min(a.backwardWeightMs, b.backwardWeightMs),
-    stepMs: Math.min(a.stepMs, b.stepMs),
-    outputBytes: a.outputBytes,
+    forwardMs: median('forwardMs'),
+    backwardInputMs: median('backwardInputMs'),
+    backwardWeightMs: median('backwardWeightMs'),
+    stepMs: median('stepMs'),
+    outputBytes: profiles[0]!.outputBytes,
   };
 }
 

@@ -4,8 +4,7 @@ import type { Collective } from '../transport/index.js';
 export class ReplicaGroup {
   readonly #all: Collective;
   readonly #active: Collective;
-  /** Replicas that have samples of the present mini-batch: the first ones. A small mini-batch does not reach all. */
-  activeCount: number;
+  #activeCount: number;
 
   /**
    * @param active for sums over replicas with samples: of its own, since the others may be waiting for all at the same time
@@ -13,7 +12,19 @@ export class ReplicaGroup {
   constructor(all: Collective, active: Collective) {
     this.#all = all;
     this.#active = active;
-    this.activeCount = all.size;
+    this.#activeCount = all.size;
+  }
+
+  /** Replicas that have samples of the present mini-batch: the first ones. A small mini-batch does not reach all. */
+  get activeCount(): number {
+    return this.#activeCount;
+  }
+
+  /** Begins a mini-batch. All call it: nobody may go on while others still sum over another number of replicas. */
+  begin(activeCount: number): void {
+    if (activeCount === this.#activeCount) return;
+    this.#all.allReduceSum(new Float32Array(0));
+    this.#activeCount = activeCount;
   }
 
   get replica(): number {

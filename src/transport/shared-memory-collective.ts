@@ -5,7 +5,7 @@
  *     2  member r sums segment r over all inputs, in order of rank, into the result  ── barrier ──
  *     3  every member copies the result
  *
- * Two barriers a block are enough. An input is written again in step 1 of the next block, by a member that has
+ * With the same members throughout, two barriers a block are enough. An input is written again in step 1 of the next block, by a member that has
  * passed the second barrier, which all reach only after reading the inputs. The result is written again in
  * step 2, behind the next first barrier, which all reach only after copying the result.
  */

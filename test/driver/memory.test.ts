@@ -56,7 +56,7 @@ async function planOf(
       return [graph.nodes.map(() => unit)];
     },
   } as unknown as WorkerPool;
-  const coupling = { mixing: undefined, unrepeatable: undefined, scalarLosses: [] };
+  const coupling = { mixing: undefined, unrepeatable: undefined, moving: undefined, scalarLosses: [] };
   const plan = await planModel({ graph, options: resolved, ...counts, optimizer: ADAM, coupling }, pool);
   return { plan, measured: state.measured > 0 };
 }

@@ -35,7 +35,7 @@ function planOf(
     stageCount,
     replicas: 1,
     optimizer: { className: 'SGD', config: {} },
-    coupling: { mixing: undefined, unrepeatable: undefined, scalarLosses: [] },
+    coupling: { mixing: undefined, unrepeatable: undefined, moving: undefined, scalarLosses: [] },
   };
   return planModel(request, pool);
 }

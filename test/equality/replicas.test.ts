@@ -13,6 +13,11 @@ const uneven: TrainingRun = { sampleCount: 15, optimizer: 'momentum', seed: 5, f
 /** No replica's part of a mini-batch tells this of the whole. */
 const withRatios: ModelKind = { ...mlp, metrics: ['precision', 'accuracy'] };
 
+/** tfjs disposes what a dataset has yielded. */
+function copies<T extends tf.TensorContainer>(value: T): T {
+  return value instanceof tf.Tensor ? (tf.clone(value) as T) : value;
+}
+
 describeOnBackends('replicas', backend => {
   it.each([1, 2])('normalise each mini-batch as a whole, in %d stages', async stages => {
     const options = { replicas: 3, stages, workers: 3 * stages } as const;
@@ -60,6 +65,29 @@ describeOnBackends('replicas', backend => {
     });
   });
 
+  it('sum up over as many replicas as a mini-batch reaches, however that changes', async () => {
+    // 8 rows reach all four, 2 rows half of them; running ahead, the others must not join in the sum of those two.
+    const sizes = [8, 2, 8, 8, 2, 2, 8, 1, 8];
+    for (const kind of [withRatios, normalized]) {
+      await withPair(kind, backend, { replicas: 4 }, async (pair, trainer) => {
+        start(pair, 'sgd', 5);
+        const batches = sizes.map((size, seed) => {
+          const { x: xs, y: ys } = kind.samples(size, seed + 1);
+          return { xs, ys };
+        });
+        const args = { epochs: 2, verbose: 0 } as const;
+        const dataset = () =>
+          tf.data.array(batches.map(({ xs, ys }) => ({ xs: copies(xs), ys: copies(ys) })));
+        const expected = await pair.plain.fitDataset(dataset() as never, args);
+        const actual = await trainer.fitDataset(dataset() as never, args);
+        expect(Object.keys(actual.history)).toEqual(Object.keys(expected.history));
+        expectTensorsClose(pair.piped.getWeights(), pair.plain.getWeights(), 'weight');
+        await trainer.evaluateDataset(dataset() as never).then(tf.dispose);
+        tf.dispose(batches);
+      });
+    }
+  });
+
   it('keep the optimizer of the wrapped model whole', async () => {
     await withPair(mlp, backend, { replicas: 3 }, async (pair, trainer) => {
       start(pair, 'adam', 5);
@@ -92,6 +120,44 @@ it.each<[string, () => tf.layers.Layer[], RegExp]>([
   const refused = pipeline(model, { backend: 'cpu', replicas: 2 });
   await expect(refused).rejects.toThrow(message);
   await expect(refused).rejects.toBeInstanceOf(ConfigurationError);
+  model.dispose();
+});
+
+/** Counts its calls in a weight of its own. */
+class Counting extends tf.layers.Layer {
+  static readonly className = 'Counting';
+  #count: tf.LayerVariable | undefined;
+
+  override build(): void {
+    this.#count = this.addWeight('count', [1], 'float32', tf.initializers.zeros(), undefined, false);
+    this.built = true;
+  }
+
+  override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
+    this.#count!.write(tf.tidy(() => tf.add(this.#count!.read(), 1)));
+    return tf.clone(Array.isArray(inputs) ? inputs[0]! : inputs);
+  }
+}
+tf.serialization.registerClass(Counting);
+
+it('a layer that changes weights of its own refuses them by name', async () => {
+  await useBackend('cpu');
+  const model = tf.sequential({
+    layers: [tf.layers.dense({ units: 2, inputShape: [2] }), new Counting({ name: 'counting' })],
+  });
+  model.compile({ optimizer: 'sgd', loss: 'meanSquaredError' });
+  const refused = pipeline(model, { backend: 'cpu', replicas: 2 });
+  await expect(refused).rejects.toThrow("layer 'counting' changes weights of its own while it is trained");
+  model.dispose();
+});
+
+it('an optimizer whose slots cannot be read keeps the first plan', async () => {
+  await useBackend('cpu');
+  const model = mlp.build();
+  model.compile({ optimizer: 'adamax', loss: mlp.loss });
+  const trainer = await pipeline(model, { backend: 'cpu', workers: 2, batchSize: 1_000_000 });
+  expect(trainer.plan).toMatchObject({ replicas: 2, isSettled: true });
+  await trainer.close();
   model.dispose();
 });
 

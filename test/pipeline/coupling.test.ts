@@ -58,7 +58,7 @@ const probed = (model: tf.LayersModel) => {
   return coupling;
 };
 
-const NOTHING = { mixing: undefined, unrepeatable: undefined, scalarLosses: [] };
+const NOTHING = { mixing: undefined, unrepeatable: undefined, moving: undefined, scalarLosses: [] };
 
 describe('the probe', () => {
   it.each([

@@ -14,3 +14,8 @@ export function identityOf(model: tf.LayersModel): CompiledIdentity {
 export function isSameIdentity(a: CompiledIdentity, b: CompiledIdentity): boolean {
   return a.every((part, index) => part === b[index]);
 }
+
+/** What changes when layers are added to a `tf.Sequential` or taken away. */
+export function endsOf(model: tf.LayersModel): tf.SymbolicTensor[] {
+  return [...(model.inputs ?? []), ...(model.outputs ?? [])];
+}

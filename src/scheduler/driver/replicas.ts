@@ -5,9 +5,15 @@ import { isStateful } from '../../tfjs/internals.js';
 import { findLayer } from './find-layer.js';
 
 /** What keeps the samples of a mini-batch together, in words; `undefined` where nothing does. */
-export function obstacleToReplicas(graph: ModelGraph, { mixing }: SampleCoupling): string | undefined {
+export function obstacleToReplicas(
+  graph: ModelGraph,
+  { mixing, moving }: SampleCoupling,
+): string | undefined {
   if (mixing !== undefined) {
     return `${mixing} gives other numbers for a whole mini-batch than for its parts, which would train something else than plain fit()`;
+  }
+  if (moving !== undefined) {
+    return `${moving} changes weights of its own while it is trained, and would do so by other samples in each replica`;
   }
   const stateful = findLayer(graph, isStateful);
   if (stateful === undefined) return undefined;

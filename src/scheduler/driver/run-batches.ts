@@ -2,7 +2,7 @@
  * Runs mini-batches of any sizes, as an Observable of step reports in their order. A session has room for mini-batches up to
  * some size; when one comes that does not fit, what is under way finishes and the run goes on in a larger session.
  */
-import { concat, defer, EMPTY, mergeAll, type Observable, tap } from 'rxjs';
+import { concat, defer, EMPTY, finalize, mergeAll, type Observable, tap } from 'rxjs';
 import type { RunMode } from '../../protocol/session.js';
 import { evenWeights, geometryOf, type MiniBatch } from './mini-batch.js';
 import { partsOf } from './model-plan.js';
@@ -14,22 +14,31 @@ export interface BatchRunOptions
   extends Pick<RunOptions, 'source' | 'recordActions' | 'recorder' | 'describeStep'> {
   readonly runtime: Runtime;
   readonly mode: RunMode;
-  /** Mini-batches that are to follow, as far as that is known: lets the runtime's tuner try other plans meanwhile. */
-  readonly remainingSteps?: () => number | undefined;
+  /** Lets the runtime's tuner try other plans meanwhile. */
+  readonly tuning?: TuningContext;
+}
+
+export interface TuningContext {
+  /** Mini-batches that are to follow, as far as that is known. */
+  readonly remainingSteps: () => number | undefined;
+  /** Is told why plans with stages could not be looked at. */
+  readonly warn: (error: unknown) => void;
 }
 
 export function runBatches(options: BatchRunOptions): Observable<StepReport> {
-  const { runtime, mode, remainingSteps } = options;
+  const { runtime, mode, tuning } = options;
   const { scalarLosses } = runtime.plan;
   const batches = new Lookahead(options.source, batch => evenWeights(batch, scalarLosses));
-  const tuner = remainingSteps === undefined ? undefined : runtime.tuner;
+  const tuner = tuning === undefined ? undefined : runtime.tuner;
   tuner?.begin();
   let outgrown: DriverSession | undefined;
+  let isTornDown = false;
 
   const rest$: Observable<StepReport> = defer(async () => {
     const first = await batches.peek();
     if (first === undefined) return EMPTY;
-    const trial = await tuner?.next(first.rows.length, remainingSteps?.());
+    const trial = await tuner?.next(first.rows.length, tuning?.remainingSteps(), tuning?.warn);
+    if (isTornDown) return EMPTY;
     const parts = partsOf(runtime.plan);
     const geometry = (batch: MiniBatch) => geometryOf(mode, batch, batch.rows.length, parts);
     const session = await runtime.session(geometry(first), outgrown);
@@ -39,7 +48,12 @@ export function runBatches(options: BatchRunOptions): Observable<StepReport> {
     const timed$ = trial === undefined ? run$ : run$.pipe(tap(({ rows }) => tuner!.observe(trial, rows)));
     return concat(timed$, rest$);
   }).pipe(mergeAll());
-  return rest$;
+  return rest$.pipe(
+    finalize(() => {
+      isTornDown = true;
+      tuner?.cancel();
+    }),
+  );
 }
 
 /** Looks at the next mini-batch without taking it. */

@@ -8,54 +8,30 @@ import { ModelError } from '../../errors.js';
 import {
   assertCompiled,
   assertGradientsReachWeights,
-  compileSpec,
   cutModel,
   describeStages,
-  type FunctionLocator,
-  lossWeightsOf,
-  type ModelGraph,
   probeCoupling,
+  type SampleCoupling,
 } from '../../model/index.js';
 import type { ResolvedOptions } from '../../options.js';
 import type { Schedule } from '../../protocol/schedule.js';
-import type { BackendName, CompileSpec, StageSpec } from '../../protocol/stage-spec.js';
+import type { CompileSpec, StageSpec } from '../../protocol/stage-spec.js';
 import { forwardOnly } from '../plan/index.js';
 import { isOpen } from './auto/open.js';
 import type { Tuner } from './auto/tuner.js';
-import { tunerOf } from './auto/tuner-of.js';
-import { type CompiledIdentity, identityOf, isSameIdentity } from './compiled-identity.js';
+import { isTunable, tunerOf } from './auto/tuner-of.js';
+import { type CompiledIdentity, endsOf, identityOf, isSameIdentity } from './compiled-identity.js';
 import { sumsLayoutOf } from './logs.js';
 import { profileModel } from './measure.js';
 import { ModelMemory } from './memory.js';
-import { type ModelPlan, partsOf } from './model-plan.js';
+import { type ModelPlan, type PlanRequest, partsOf } from './model-plan.js';
 import { checkPlan, countStages, planModel } from './plan-model.js';
-import { type ProfiledSize, type ProfileStore, RememberedProfiles } from './profile-store.js';
-import { obstacleToReplicas } from './replicas.js';
+import { type ProfiledSize, RememberedProfiles } from './profile-store.js';
+import { compileSpecOf, type RuntimeParts, startPool } from './runtime-parts.js';
 import { DriverSession, type SessionGeometry } from './session.js';
 import { StateWatch } from './state-watch.js';
-import type { ThreadSource } from './thread-source.js';
 import { WeightSync } from './weights.js';
-import { WorkerPool } from './worker-pool.js';
-
-export interface RuntimeParts {
-  readonly graph: ModelGraph;
-  readonly options: ResolvedOptions;
-  readonly backend: BackendName;
-  /** Modules of the `setup` option, as URLs. */
-  readonly setup: readonly string[];
-  readonly functions: FunctionLocator;
-  readonly seed: number;
-  /** Poisons freed slots; for tests. */
-  readonly poison: boolean;
-  /** Where the workers' threads come from. Default: threads of the trainer's own. */
-  readonly threads?: ThreadSource | undefined;
-  /** Breaks off the start. */
-  readonly signal?: AbortSignal | undefined;
-  /** Whether a choice that is left to Millrace is made at once, by simulating plans, and never tried in training. */
-  readonly decidesByPrediction?: boolean | undefined;
-  /** Where measured times of layers outlive the trainer. */
-  readonly profiles?: ProfileStore | undefined;
-}
+import type { WorkerPool } from './worker-pool.js';
 
 /** Sessions kept open at a time: training, validating and predicting, each at a full size and a leftover one. */
 const MAX_OPEN_SESSIONS = 6;
@@ -63,7 +39,8 @@ const MAX_OPEN_SESSIONS = 6;
 export class Runtime {
   #plan: ModelPlan;
   readonly #parts: RuntimeParts;
-  readonly #profiles: ProfileStore;
+  /** What the plan was made from. */
+  readonly #request: PlanRequest;
   #pool: WorkerPool;
   /** While a broken pool is replaced. */
   #replacing: Promise<void> | undefined;
@@ -83,9 +60,9 @@ export class Runtime {
   /** The first one was used longest ago. */
   readonly #sessions = new Set<DriverSession>();
 
-  private constructor(parts: RuntimeParts, plan: ModelPlan, pool: WorkerPool, profiles: ProfileStore) {
+  private constructor(parts: RuntimeParts, request: PlanRequest, plan: ModelPlan, pool: WorkerPool) {
     this.#parts = parts;
-    this.#profiles = profiles;
+    this.#request = request;
     this.#plan = plan;
     this.#pool = pool;
     this.#compiledAs = identityOf(parts.graph.model);
@@ -110,13 +87,11 @@ export class Runtime {
     try {
       const profiles = new RememberedProfiles(parts.profiles);
       const planned = { ...request, optimizer, profiles };
-      const runtime = new Runtime(parts, await planModel(planned, pool), pool, profiles);
+      const runtime = new Runtime(parts, planned, await planModel(planned, pool), pool);
       const buildStart = performance.now();
       await runtime.#build();
       runtime.#adoptionMs = performance.now() - buildStart;
-      // Where replicas would train something else, nothing but one worker may be faster.
-      const isTunable = obstacleToReplicas(graph, request.coupling) === undefined;
-      if (isOpen(options) && (isTunable || parts.decidesByPrediction === true))
+      if (isOpen(options) && (isTunable(planned) || parts.decidesByPrediction === true))
         runtime.#tuner = tunerOf(runtime, planned);
       if (parts.decidesByPrediction === true) await runtime.#tuner?.decideByPrediction();
       runtime.#states = new StateWatch(graph.layers.map(({ layer }) => layer));
@@ -183,9 +158,12 @@ export class Runtime {
   async #rebuild(identity: CompiledIdentity): Promise<void> {
     assertCompiled(this.#parts.graph.model);
     assertGradientsReachWeights(this.#parts.graph);
-    const { mixing, scalarLosses } = probeCoupling(this.#parts.graph);
+    const coupling = probeCoupling(this.#parts.graph);
+    const { mixing, scalarLosses } = coupling;
     if (mixing !== undefined && partsOf(this.#plan) > 1) this.#stopSharing(mixing);
     this.#compile = compileSpecOf(this.#parts);
+    if (this.#compiledAs !== undefined && !isSameIdentity(identity, this.#compiledAs))
+      this.#tuneAnew(coupling);
     this.#compiledAs = undefined;
     // Edges carry gradients only where something above them can be trained, which compiling may have changed.
     const cut = cutModel(this.#parts.graph, this.#plan.cut.cuts);
@@ -207,7 +185,13 @@ export class Runtime {
       );
     }
     this.#plan = onOneWorker;
-    this.#tuner = undefined;
+  }
+
+  /** What a tuner that has not decided yet knows of the model may not hold any more once that was compiled again. */
+  #tuneAnew(coupling: SampleCoupling): void {
+    if (this.#tuner === undefined || this.#tuner.isDecided) return;
+    const request = { ...this.#request, coupling, optimizer: this.#compile.optimizer };
+    this.#tuner = isTunable(request) ? tunerOf(this, request) : undefined;
   }
 
   /** Under the optimizer and with the frozen weights of now. */
@@ -232,7 +216,11 @@ export class Runtime {
     this.#plan = { ...plan, scalarLosses, cut: cutModel(this.#parts.graph, plan.cut.cuts) };
     this.#specs = describeStages(this.#plan.cut, plan.replicas);
     this.#sync = this.#newSync();
+    // A build that fails is tried again by the next call.
+    const identity = this.#compiledAs;
+    this.#compiledAs = undefined;
     await this.#build();
+    this.#compiledAs = identity;
     this.#adoptionMs = performance.now() - start;
   }
 
@@ -326,6 +314,8 @@ export class Runtime {
 
   /** After a run that broke off: its session holds half a mini-batch, and the stages stand at different steps. */
   async recover(): Promise<void> {
+    // Another plan may be on its way into the workers, or being looked for in them.
+    await this.#tuner?.settled;
     this.#sync.invalidate();
     const sessions = [...this.#sessions];
     this.#sessions.clear();
@@ -347,7 +337,13 @@ export class Runtime {
   /** Times of every node of the model as it is now compiled, measured unless they are known. */
   profile(): Promise<readonly ProfiledSize[]> {
     const { graph, options } = this.#parts;
-    return profileModel(graph, options.batchSize, this.#compile.optimizer, this.#pool, this.#profiles);
+    return profileModel(
+      graph,
+      options.batchSize,
+      this.#compile.optimizer,
+      this.#pool,
+      this.#request.profiles,
+    );
   }
 
   /** Tensors alive in every worker; tests compare it between steps. */
@@ -364,25 +360,7 @@ export class Runtime {
   }
 }
 
-function compileSpecOf({ graph: { model }, functions, options }: RuntimeParts): CompileSpec {
-  return compileSpec(model, functions, lossWeightsOf(model, options.lossWeights));
-}
-
 /** Whether each mini-batch is to be normalised as a whole wherever that can be. */
 function isExact({ batchNorm }: ResolvedOptions): boolean {
   return batchNorm === 'auto' || batchNorm === 'exact';
-}
-
-function startPool(
-  { backend, setup, seed, options, threads }: RuntimeParts,
-  workerCount: number,
-  signal?: AbortSignal,
-): Promise<WorkerPool> {
-  const batchNorm = options.batchNorm === 'auto' ? 'micro-batch' : options.batchNorm;
-  return WorkerPool.start({ workerCount, backend, setup, seed, batchNorm }, { threads, signal });
-}
-
-/** What changes when layers are added to a `tf.Sequential` or taken away. */
-function endsOf(model: tf.LayersModel): tf.SymbolicTensor[] {
-  return [...(model.inputs ?? []), ...(model.outputs ?? [])];
 }

@@ -145,6 +145,52 @@ it('takes training of unknown length to be half done', async () => {
   expect(training.plan.replicas).toBe(1);
 });
 
+it('begins anew where mini-batches get another size, and takes an epoch by its first one', async () => {
+  const training = new Training({ workers: 2, stepMs: () => 50 });
+  await training.train(400);
+  expect(training.tuner.tried.some(({ measuredMs }) => measuredMs !== undefined)).toBe(true);
+  training.tuner.begin();
+  await training.tuner.next(ROWS / 2, 1_000);
+  expect(training.tuner.tried.some(({ measuredMs }) => measuredMs !== undefined)).toBe(false);
+});
+
+it('goes on without stages where layers cannot be measured, and says why', async () => {
+  const training = new Training({ workers: 1, stepMs: () => 100, stagePlans: undefined });
+  const failing = new Tuner({
+    trainer: { plan: training.plan, adoptionMs: 1, adopt: async () => {} },
+    replicaPlan: () => undefined,
+    stagePlans: async () => {
+      throw new Error('no such input');
+    },
+    now: () => training.nowMs,
+  });
+  const warnings: unknown[] = [];
+  failing.begin();
+  for (let call = 0; call < 2; call++) {
+    const trial = await failing.next(ROWS, 1_000, error => warnings.push(error));
+    while (trial?.isComplete === false) {
+      training.nowMs += 100;
+      failing.observe(trial, ROWS);
+    }
+  }
+  expect(String(warnings)).toBe('Error: no such input');
+  expect(failing.isDecided).toBe(true);
+});
+
+it('puts nothing in place once nobody waits for the training', async () => {
+  const training = new Training({ workers: 2, stepMs: () => 50 });
+  const trial = (await training.tuner.next(ROWS, 10_000))!;
+  while (!trial.isComplete) {
+    training.nowMs += 50;
+    training.tuner.observe(trial, ROWS);
+  }
+  const next = training.tuner.next(ROWS, 10_000);
+  training.tuner.cancel();
+  await training.tuner.settled;
+  await next;
+  expect(training.adopted).toEqual([]);
+});
+
 it('counts no mini-batch of another size', async () => {
   const training = new Training({ workers: 2, stepMs: () => 50 });
   const trial = (await training.tuner.next(ROWS, 1_000))!;

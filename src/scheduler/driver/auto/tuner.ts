@@ -60,6 +60,11 @@ export class Tuner {
   /** Whether the present stretch of training is too short for anything further. */
   #isResting = false;
   #startedMs: number | undefined;
+  /** Rows of the mini-batches that count: those of the present stretch's first one, which is no leftover. */
+  #rows: number | undefined;
+  #isFirst = true;
+  #isCancelled = false;
+  #settled: Promise<unknown> = Promise.resolve();
 
   constructor(parts: TunerParts) {
     this.#parts = parts;
@@ -83,6 +88,18 @@ export class Tuner {
   /** A stretch of training begins, an epoch for example. */
   begin(): void {
     this.#isResting = false;
+    this.#isFirst = true;
+    this.#isCancelled = false;
+  }
+
+  /** Nobody waits for the training any more: what is under way puts no further plan in place. */
+  cancel(): void {
+    this.#isCancelled = true;
+  }
+
+  /** Resolves when nothing is under way, however it ends. */
+  get settled(): Promise<unknown> {
+    return this.#settled;
   }
 
   /**
@@ -90,15 +107,42 @@ export class Tuner {
    *
    * @param rows of the next mini-batch
    * @param remainingSteps of this call to `fit`; `undefined` where nobody knows
+   * @param warn is told where stages could not be measured; training goes on with what is known
    * @returns the trial that the run is part of, if it is one
    */
-  async next(rows: number, remainingSteps: number | undefined): Promise<Trial | undefined> {
+  next(
+    rows: number,
+    remainingSteps: number | undefined,
+    warn: (error: unknown) => void = () => {},
+  ): Promise<Trial | undefined> {
+    const next = this.#next(rows, remainingSteps, warn);
+    this.#settled = next.catch(() => {});
+    return next;
+  }
+
+  async #next(
+    rows: number,
+    remainingSteps: number | undefined,
+    warn: (error: unknown) => void,
+  ): Promise<Trial | undefined> {
     this.#startedMs ??= this.#now();
+    if (this.#isFirst) this.#count(rows);
+    this.#isFirst = false;
     if (this.isDecided || this.#isResting) return undefined;
-    if (this.#trial === undefined) this.#trial = new Trial(this.#parts.trainer.plan, rows);
-    else if (this.#trial.isComplete) await this.#conclude(this.#trial, rows, remainingSteps);
+    if (this.#trial === undefined) this.#trial = new Trial(this.#parts.trainer.plan, this.#rows!);
+    else if (this.#trial.isComplete) await this.#conclude(this.#trial, remainingSteps, warn);
     this.#trial?.begin();
     return this.#trial;
+  }
+
+  /** Times of mini-batches of another size say nothing about these. */
+  #count(rows: number): void {
+    if (rows === this.#rows) return;
+    this.#rows = rows;
+    this.#trial = undefined;
+    for (const [index, tried] of this.#tried.entries()) {
+      this.#tried[index] = { ...tried, measuredMs: undefined };
+    }
   }
 
   /**
@@ -118,20 +162,29 @@ export class Tuner {
     trial.observe(rows, this.#now());
   }
 
-  async #conclude(trial: Trial, rows: number, remainingSteps: number | undefined): Promise<void> {
+  async #conclude(
+    trial: Trial,
+    remainingSteps: number | undefined,
+    warn: (error: unknown) => void,
+  ): Promise<void> {
     this.#record(trial.plan, { measuredMs: trial.periodMs });
     const best = this.#best();
     // Where nobody knows, training is taken to be half done.
     const restMs =
       remainingSteps === undefined ? this.#now() - this.#startedMs! : remainingSteps * best.measuredMs;
-    const plan = await this.#nextPlan(best, restMs);
+    const plan = await this.#nextPlan(best, restMs, warn);
+    if (this.#isCancelled) return;
     this.#isResting = plan === undefined;
-    this.#trial = plan === undefined ? undefined : new Trial(plan, rows);
+    this.#trial = plan === undefined ? undefined : new Trial(plan, this.#rows!);
     await this.#adopt(plan ?? this.#best().plan);
   }
 
   /** The next plan to try; `undefined` for none now. */
-  async #nextPlan(best: Measured, restMs: number): Promise<ModelPlan | undefined> {
+  async #nextPlan(
+    best: Measured,
+    restMs: number,
+    warn: (error: unknown) => void,
+  ): Promise<ModelPlan | undefined> {
     const { trainer, replicaPlan } = this.#parts;
     if (restMs < WORTH_CHANGING * trainer.adoptionMs) return undefined;
     if (this.#stage === 'replicas') {
@@ -141,7 +194,8 @@ export class Tuner {
       if (plan !== undefined) return plan;
       if (restMs < WORTH_MEASURING_MS) return undefined;
       this.#stage = 'stages';
-      await this.#predict(best);
+      // A layer that trains need not bear being tried on numbers that were made up.
+      await this.#predict(best).catch(warn);
     }
     const hopeful = this.#waiting.shift();
     if (hopeful === undefined) this.#stage = 'decided';

@@ -82,7 +82,7 @@ export class FitLoop {
     this.#callbacks = [...task.callbacks, this.#history as unknown as Callback];
     this.#watchesBatches = watchesBatches(task.callbacks);
     this.#watchesEpochs = watchesEpochs(task.callbacks);
-    this.#nanWatch = new NanWatch(runtime.plan.cut, runtime.compile, warn);
+    this.#nanWatch = new NanWatch(() => runtime.plan.cut, runtime.compile, warn);
     this.#optimizerSteps = this.#optimizer.iterations;
   }
 
@@ -150,7 +150,10 @@ export class FitLoop {
       mode: 'train',
       source: this.#miniBatches(epoch, reports, means),
       recordActions: () => this.#context.isObserved(),
-      remainingSteps: () => this.#remainingSteps(epoch),
+      tuning: {
+        remainingSteps: () => this.#remainingSteps(epoch),
+        warn: error => this.#warnOfTuning(error),
+      },
       recorder: this.#context.recorder,
       describeStep: () => ({ number: steps.count++, learningRate: learningRateOf(this.#optimizer) }),
     });
@@ -163,6 +166,14 @@ export class FitLoop {
       { defaultValue: undefined },
     );
     return reports;
+  }
+
+  #warnOfTuning(error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error);
+    this.#context.warn(
+      'STAGES_NOT_MEASURED',
+      `Plans with stages were not looked at, since the model's layers could not be measured: ${why}`,
+    );
   }
 
   #remainingSteps(epoch: number): number | undefined {

@@ -12,13 +12,14 @@ export interface WatchedStep {
 }
 
 export class NanWatch {
-  readonly #cut: CutModel;
+  readonly #cutNow: () => CutModel;
   readonly #compile: CompileSpec;
   readonly #warn: Warn;
   #hasWarned = false;
 
-  constructor(cut: CutModel, compile: CompileSpec, warn: Warn) {
-    this.#cut = cut;
+  /** @param cutNow the cut of the present plan, which may change from step to step */
+  constructor(cutNow: () => CutModel, compile: CompileSpec, warn: Warn) {
+    this.#cutNow = cutNow;
     this.#compile = compile;
     this.#warn = warn;
   }
@@ -39,7 +40,7 @@ export class NanWatch {
       return true;
     }
     const { name } = outputs[output]!;
-    const stage = this.#cut.stages.findIndex(({ outputs: owned }) => owned.includes(output));
+    const stage = this.#cutNow().stages.findIndex(({ outputs: owned }) => owned.includes(output));
     this.#warn(
       'LOSS_NOT_FINITE',
       `The loss of output '${name}', which stage ${stage} computes, is ${losses[output]} ${at}. A smaller learning rate, or ` +

@@ -40,6 +40,6 @@ export async function trainOnBatch(
   const values = logValues(runtime.compile, sums, rows);
   const place = { epoch: 0, batch: 0, step };
   emit({ kind: 'step', ...place, rows, logs: namedLogs(logNames(model), values), actions });
-  new NanWatch(runtime.plan.cut, runtime.compile, warn).look({ ...place, sums });
+  new NanWatch(() => runtime.plan.cut, runtime.compile, warn).look({ ...place, sums });
   return values;
 }
