@@ -37,19 +37,7 @@ const REPLICATED = [
 ] as const;
 
 describeOnBackends('pipelined training equals plain fit', backend => {
-  it.each(PLANS)(
-    'with $stages stages on $workers workers, $microBatches micro-batches, $schedule, recompute $recompute',
-    async options => {
-      await withPair(mlp, backend, options, async (pair, trainer) => {
-        const { stages, schedule, ...rest } = options;
-        expect(trainer.plan).toMatchObject({ ...rest, schedule: { name: schedule } });
-        expect(trainer.plan.stages).toHaveLength(stages);
-        await expectSameTraining(pair, trainer, uneven);
-      });
-    },
-  );
-
-  it.each(REPLICATED)(
+  it.each([...PLANS.map(plan => ({ replicas: 1, ...plan })), ...REPLICATED])(
     'with $replicas replicas of $stages stages, $microBatches micro-batches, $schedule, recompute $recompute',
     async options => {
       await withPair(mlp, backend, options, async (pair, trainer) => {
