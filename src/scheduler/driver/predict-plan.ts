@@ -1,5 +1,5 @@
 /** What a model's plan is expected to take, from the very programs that its workers run. */
-import { shareWeights, stageTopology, steppingReplicas } from '../../model/index.js';
+import { shareWeights } from '../../model/index.js';
 import type { Program } from '../../protocol/action.js';
 import {
   actionCostOf,
@@ -8,12 +8,12 @@ import {
   planSlots,
   predict,
   replicateSchedule,
-  replicateTopology,
   type Simulation,
   slotCountsOf,
   unitCost,
 } from '../plan/index.js';
 import type { ModelPlan } from './model-plan.js';
+import { replicaTopology } from './replica-topology.js';
 
 export interface PlanPrediction {
   readonly programs: readonly Program[];
@@ -27,8 +27,7 @@ export interface PlanPrediction {
 /** @param microBatchRows rows of each micro-batch; those that were planned for by default */
 export function predictPlan(plan: ModelPlan, microBatchRows?: readonly number[]): PlanPrediction {
   const { cut, costs, replicas, recompute, globalNorm } = plan;
-  const steppers = steppingReplicas(cut, replicas, shareWeights(cut, replicas));
-  const topology = replicateTopology(stageTopology(cut, true), replicas, steppers);
+  const topology = replicaTopology(cut, replicas, shareWeights(cut, replicas), true);
   const programs = lower(replicateSchedule(plan.schedule, replicas), topology, { recompute, globalNorm });
   const rows = microBatchRows?.reduce((sum, count) => sum + count, 0) ?? costs?.batchSize ?? 0;
   return {

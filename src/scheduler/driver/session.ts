@@ -10,8 +10,6 @@ import {
   replicaMessage,
   sharedWeights,
   shareWeights,
-  stageTopology,
-  steppingReplicas,
 } from '../../model/index.js';
 import type { Peer, Program } from '../../protocol/action.js';
 import type { ChannelEnds, ChannelLayout } from '../../protocol/channel.js';
@@ -38,10 +36,10 @@ import {
   planSlots,
   type RecomputeMode,
   replicateSchedule,
-  replicateTopology,
   slotCountsOf,
   validatePrograms,
 } from '../plan/index.js';
+import { replicaTopology } from './replica-topology.js';
 import type { WorkerPool } from './worker-pool.js';
 
 /** Mini-batches that may be under way: while the stages finish one, the first ones already work on the next. */
@@ -119,11 +117,7 @@ export class DriverSession {
     const { mode } = geometry;
     const shares = shareWeights(cut, replicas);
     const schedule = replicateSchedule(plan.schedule, replicas);
-    const topology = replicateTopology(
-      stageTopology(cut, mode !== 'predict'),
-      replicas,
-      steppingReplicas(cut, replicas, shares),
-    );
+    const topology = replicaTopology(cut, replicas, shares, mode !== 'predict');
     const programs = lower(schedule, topology, { mode, recompute, globalNorm: clipNorm !== undefined });
     const slots = planSlots(programs);
     validatePrograms(programs, { ...schedule, mode, slotCounts: slotCountsOf(slots) });
