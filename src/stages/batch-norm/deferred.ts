@@ -10,6 +10,7 @@ import { batchNormParts, type Layer, variableOf, withoutTape } from '../../tfjs/
 import type { ReplicaGroup } from '../replica-group.js';
 import type { BatchNormControl, ForwardPass } from './control.js';
 import { batchNormsIn } from './layers-in.js';
+import { moveAverages } from './move-averages.js';
 
 /** Sums over the samples that one call of a layer has seen in this mini-batch. */
 interface Sums {
@@ -105,19 +106,12 @@ class DeferredLayer {
   }
 
   commit(group: ReplicaGroup | undefined): void {
-    const { movingMean, movingVariance, momentum } = batchNormParts(this.#layer)!;
     if (group !== undefined) this.#sumOver(group);
     for (const { rows, mean, square } of this.#sums) {
       tf.tidy(() => {
         const average = tf.div(mean, rows);
         const variance = tf.relu(tf.sub(tf.div(square, rows), tf.square(average)));
-        for (const [weight, value] of [
-          [movingMean, average],
-          [movingVariance, variance],
-        ] as const) {
-          const variable = variableOf(weight);
-          variable.assign(tf.sub(variable, tf.mul(tf.sub(variable, value), 1 - momentum)));
-        }
+        moveAverages(batchNormParts(this.#layer)!, average, variance);
       });
     }
     this.reset();

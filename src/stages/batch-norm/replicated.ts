@@ -16,6 +16,7 @@ import {
 import type { ReplicaGroup } from '../replica-group.js';
 import type { BatchNormControl, ForwardPass } from './control.js';
 import { batchNormsIn } from './layers-in.js';
+import { moveAverages } from './move-averages.js';
 import { synchronisedBatchNorm } from './synchronised.js';
 
 export class ReplicatedBatchNorm implements BatchNormControl {
@@ -98,18 +99,12 @@ class ReplicatedLayer {
   }
 
   #normalise(input: tf.Tensor, group: ReplicaGroup): tf.Tensor {
-    const { axis, epsilon, momentum, gamma, beta } = this.#parts;
+    const { axis, epsilon, gamma, beta } = this.#parts;
     const settings = { axis, epsilon, gamma: gamma?.read(), beta: beta?.read() };
     return tf.tidy(() =>
-      synchronisedBatchNorm(input, settings, group, (mean, variance) => {
-        for (const [average, value] of [
-          [this.#averages[0]!, mean],
-          [this.#averages[1]!, variance],
-        ] as const) {
-          const variable = variableOf(average);
-          variable.assign(tf.sub(variable, tf.mul(tf.sub(variable, value), 1 - momentum)));
-        }
-      }),
+      synchronisedBatchNorm(input, settings, group, (mean, variance) =>
+        moveAverages(this.#parts, mean, variance),
+      ),
     );
   }
 
