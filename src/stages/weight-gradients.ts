@@ -150,7 +150,7 @@ export class WeightGradients {
 
   /** Squared L2 norm over the weights that the stage steps: each counts once, tied ones and those of replicas too. */
   squaredNorm(): number {
-    return this.#stepped().reduce((total, index) => {
+    return this.#steppedBy(this.#spec.stage).reduce((total, index) => {
       const gradient = this.#sums[index];
       if (gradient === undefined) return total;
       return total + tf.tidy(() => tf.sum(tf.square(gradient))).dataSync()[0]!;
@@ -158,7 +158,7 @@ export class WeightGradients {
   }
 
   scale(factor: number): void {
-    for (const index of this.#stepped()) {
+    for (const index of this.#steppedBy(this.#spec.stage)) {
       const gradient = this.#sums[index];
       if (gradient === undefined) continue;
       this.#sums[index] = tf.tidy(() => tf.mul(gradient, factor));
@@ -169,12 +169,6 @@ export class WeightGradients {
   clear(): void {
     for (const gradient of this.#sums) gradient?.dispose();
     this.#sums = this.variables.map(() => undefined);
-  }
-
-  /** Positions of the weights that this stage steps itself. */
-  #stepped(): readonly number[] {
-    const { trainable, replica } = this.#spec;
-    return trainable.flatMap((weight, index) => (weight.replica === replica ? [index] : []));
   }
 
   /** Positions of the weights that stage `peer`, this stage in some replica, steps; not of those that stay as they are. */

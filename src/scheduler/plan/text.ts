@@ -147,16 +147,9 @@ function scanAction(scanner: Scanner): Action {
 }
 
 const EXCHANGES: ReadonlyMap<string, ExchangePass> = new Map(
-  (
-    [
-      'tied-gradient',
-      'tied-weight',
-      'replica-gradient',
-      'replica-weight',
-      'partial-norm',
-      'total-norm',
-    ] as const
-  ).map(pass => [PASS_LETTERS[pass], pass]),
+  Object.entries(PASS_LETTERS)
+    .filter(([pass]) => pass !== 'forward' && pass !== 'backward')
+    .map(([pass, letter]) => [letter, pass as ExchangePass]),
 );
 
 function scanExchange(scanner: Scanner, stage: number, pass: ExchangePass): Action {

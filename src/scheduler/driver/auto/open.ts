@@ -51,7 +51,7 @@ export function replicaPlan(request: PlanRequest, replicas: number): ModelPlan |
  * Of a forward pass, roughly: every weight is used once at each place of its layer's input or output, whichever has more places
  * (pixels, time steps).
  */
-export function multiplicationsPerSample({ nodes, layers, values }: ModelGraph): number {
+function multiplicationsPerSample({ nodes, layers, values }: ModelGraph): number {
   const places = (ids: readonly number[]): number =>
     Math.max(
       1,
