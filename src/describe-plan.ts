@@ -5,6 +5,7 @@ import { formatCandidates } from './report/candidate-table.js';
 import type { TriedPlan } from './scheduler/driver/auto/tuner.js';
 import { isSamePlan, type ModelPlan } from './scheduler/driver/model-plan.js';
 import { predictPlan } from './scheduler/driver/predict-plan.js';
+import type { Prediction } from './scheduler/plan/index.js';
 
 export interface PlanFacts {
   readonly plan: ModelPlan;
@@ -47,12 +48,22 @@ export function describePlan({ plan, backend, backendVersion, tried, isSettled }
     candidates: [...tried].sort(byTime).map(candidate => describeCandidate(candidate, plan)),
     isSettled,
     costs: plan.costs,
-    prediction: plan.costs && predictPlan(plan).prediction,
+    prediction: predictionOf(plan),
   };
   // Plain data for whoever prints or sends it.
   return Object.defineProperty({ ...described, explain: () => formatCandidates(described) }, 'explain', {
     enumerable: false,
   });
+}
+
+/** A plan is described whenever somebody looks at it, and simulated once. */
+const predictions = new WeakMap<ModelPlan, Prediction>();
+
+function predictionOf(plan: ModelPlan): Prediction | undefined {
+  if (plan.costs === undefined) return undefined;
+  const prediction = predictions.get(plan) ?? predictPlan(plan).prediction;
+  predictions.set(plan, prediction);
+  return prediction;
 }
 
 function describeCandidate({ plan, predictedMs, measuredMs }: TriedPlan, chosen: ModelPlan): CandidatePlan {
