@@ -52,17 +52,19 @@ export async function expectSame(compute: () => tf.Tensor[], relativeError = REL
   }
 }
 
+/** Fails unless ‖actual − expected‖₂ ≤ relativeError · ‖scale‖₂, where `scale` is what the numbers were added up from. */
 export function expectClose(
   actual: ArrayLike<number>,
   expected: ArrayLike<number>,
   relativeError: number,
   what = '',
+  scale: ArrayLike<number> = expected,
 ): void {
   let difference = 0;
   let norm = 0;
   for (let index = 0; index < expected.length; index++) {
     difference += ((actual[index] ?? Number.NaN) - (expected[index] ?? 0)) ** 2;
-    norm += (expected[index] ?? 0) ** 2;
+    norm += (scale[index] ?? 0) ** 2;
   }
   const limit = relativeError * Math.sqrt(norm) + ABSOLUTE_ERROR;
   expect(Math.sqrt(difference), `${what} distance to cpu (norm ${Math.sqrt(norm)})`).toBeLessThanOrEqual(

@@ -9,7 +9,7 @@ import { splitRows } from '#internal/scheduler/driver/mini-batch.js';
 import { RandomContext, useCounterRandom } from '#internal/stages/random/index.js';
 import { compiled, regularizationLosses } from '#internal/tfjs/internals.js';
 import { buildModel, start } from './build.js';
-import { type CallSpec, type CaseSpec, isBatchNormalized } from './spec.js';
+import { type CaseSpec, isBatchNormalized } from './spec.js';
 
 export type Logs = Readonly<Record<string, readonly number[]>>;
 
@@ -24,20 +24,37 @@ export function makeOracle(job: CaseSpec, seed: number): Oracle {
   start(model, job);
   const random = new RandomContext(seed);
   for (const { layer, index } of readGraph(model).layers) useCounterRandom(layer, String(index), random);
-  const layerOf = ({ name, make }: CallSpec): string => ('again' in make ? make.again : name);
-  const masked = new Set(job.model.calls.filter(call => call.masked).map(layerOf));
-  const layers = new Set(job.model.calls.map(layerOf));
-  for (const name of layers) if (!masked.has(name)) keepMaskOut(model.getLayer(name));
+  keepStrayMasksOut(model);
   return { model, random };
 }
 
-/** tfjs passes a mask that it has met once to every later layer whose own input has none. */
-function keepMaskOut(layer: tf.layers.Layer): void {
-  const call = layer.call.bind(layer);
-  layer.call = (inputs, kwargs) => {
-    const { mask: _, ...rest } = (kwargs ?? {}) as Record<string, unknown>;
-    return call(inputs, rest);
-  };
+/**
+ * tfjs passes a mask that it has met once to every later layer whose own input has none. Here a call gets the mask that was
+ * computed with its first input: a layer may be called once with a mask and once without.
+ */
+function keepStrayMasksOut(model: tf.LayersModel): void {
+  const masks = new WeakMap<tf.Tensor, unknown>();
+  for (const layer of model.layers) {
+    const apply = layer.apply.bind(layer) as typeof layer.apply;
+    const computeMask = layer.computeMask.bind(layer) as typeof layer.computeMask;
+    let outputs: tf.Tensor[] = [];
+    layer.apply = (inputs, kwargs) => {
+      const [first] = asList(inputs as tf.Tensor | tf.Tensor[]);
+      outputs = [];
+      const made = apply(inputs, { ...(kwargs as object), mask: masks.get(first!) });
+      outputs = asList(made as tf.Tensor | tf.Tensor[]);
+      return made;
+    };
+    // tfjs computes the mask of a call right after it (and once within, without the mask that it was given).
+    layer.computeMask = (inputs, mask) => {
+      const made = computeMask(inputs, mask) as tf.Tensor | tf.Tensor[] | null;
+      for (const [index, own] of asList(made).entries()) {
+        const output = outputs[index];
+        if (own && output) masks.set(output, own);
+      }
+      return made as tf.Tensor;
+    };
+  }
 }
 
 /**

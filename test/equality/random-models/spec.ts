@@ -21,7 +21,7 @@ export interface CallSpec {
   readonly name: string;
   readonly of: readonly string[];
   readonly make: LayerSpec | { readonly again: string };
-  /** Whether a mask comes with the first input: plain tfjs would otherwise pass a mask on that belongs elsewhere. */
+  /** Whether a mask comes with the first input. */
   readonly masked: boolean;
 }
 
