@@ -14,6 +14,7 @@ import * as tf from '@tensorflow/tfjs';
 import { Command } from 'commander';
 import { pipeline } from 'millrace';
 import { buildModel, lossOf, MODEL_SPECS, SETUP_MODULE } from './models/build.mjs';
+import { samplesFor } from './models/samples.mjs';
 
 const STRETCH_MS = 700;
 const WARM_UP_STEPS = 4;
@@ -96,32 +97,4 @@ async function measure(name, options) {
     await trainer.close();
     model.dispose();
   }
-}
-
-/**
- * @param {tf.LayersModel} model
- * @param {import('./models/build.mjs').ModelSpec} spec
- * @param {number} steps
- */
-function samplesFor(model, spec, steps) {
-  return tf.tidy(() => {
-    const count = spec.batch * steps;
-    const [input, output] = /** @type {[tf.SymbolicTensor, tf.SymbolicTensor]} */ ([
-      model.inputs[0],
-      model.outputs[0],
-    ]);
-    const shape = [count, .../** @type {number[]} */ (input.shape.slice(1))];
-    const takesTokens = model.layers.some(layer => layer.getClassName() === 'Embedding');
-    const classes = /** @type {number} */ (output.shape.at(-1));
-    return {
-      x: takesTokens ? tf.randomUniform(shape, 0, 500, 'int32') : tf.randomNormal(shape),
-      y:
-        classes > 1
-          ? tf.cast(
-              tf.oneHot(tf.mod(tf.range(0, count, 1, 'int32'), tf.scalar(classes, 'int32')), classes),
-              'float32',
-            )
-          : tf.randomUniform([count, 1]),
-    };
-  });
 }

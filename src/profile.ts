@@ -14,6 +14,8 @@ export interface LayerProfile {
   readonly backwardInputMs: number;
   /** Gradient of the weights. */
   readonly backwardWeightMs: number;
+  /** Adding the weights' gradient to those of earlier micro-batches: for each micro-batch but the first. */
+  readonly accumulateMs: number;
   /** The optimizer's step for the layer's weights: once a mini-batch. */
   readonly stepMs: number;
   /** Bytes of the outputs for the whole micro-batch. */

@@ -17,7 +17,13 @@ const costsSchema = z.object({
   batchSize: count,
   microBatchRows: count,
   stages: z.array(
-    z.object({ forward: callCost, backwardInput: callCost, backwardWeight: callCost, stepMs: ms }),
+    z.object({
+      forward: callCost,
+      backwardInput: callCost,
+      backwardWeight: callCost,
+      accumulateMs: ms,
+      stepMs: ms,
+    }),
   ),
   messages: z.array(callCost),
   replicaMessageMs: z.array(ms),

@@ -52,6 +52,8 @@ export interface NodeProfile {
   readonly forwardMs: number;
   readonly backwardInputMs: number;
   readonly backwardWeightMs: number;
+  /** Adding the gradients of the weights to those of earlier micro-batches: for each micro-batch but the first. */
+  readonly accumulateMs: number;
   /** One optimizer step for the node's weights: once a mini-batch, not once a micro-batch. */
   readonly stepMs: number;
   readonly outputBytes: number;
@@ -70,7 +72,7 @@ export interface WorkerApi {
   build(stages: readonly StageSpec[], compile: CompileSpec): Promise<Reply<void>>;
   profile(
     model: StageSpec,
-    optimizer: CompileSpec['optimizer'],
+    compile: CompileSpec,
     inputs: readonly ProfileInput[],
     repeats: number,
   ): Promise<Reply<readonly NodeProfile[]>>;

@@ -9,6 +9,7 @@ const COLUMNS: readonly { readonly column: Column; readonly cell: (layer: LayerP
   { column: { title: 'F ms', align: 'right' }, cell: ({ forwardMs }) => formatMs(forwardMs) },
   { column: { title: 'B ms', align: 'right' }, cell: ({ backwardInputMs }) => formatMs(backwardInputMs) },
   { column: { title: 'W ms', align: 'right' }, cell: ({ backwardWeightMs }) => formatMs(backwardWeightMs) },
+  { column: { title: 'sum ms', align: 'right' }, cell: ({ accumulateMs }) => formatMs(accumulateMs) },
   { column: { title: 'step ms', align: 'right' }, cell: ({ stepMs }) => formatMs(stepMs) },
   {
     column: { title: 'activations', align: 'right' },
@@ -19,7 +20,7 @@ const COLUMNS: readonly { readonly column: Column; readonly cell: (layer: LayerP
 
 /**
  * Draws a profile as tables for people: F is the forward pass, B the gradient of the inputs, W that of the weights, all for
- * one micro-batch; the optimizer steps once a mini-batch.
+ * one micro-batch; sums are made for each micro-batch but the first, and the optimizer steps once a mini-batch.
  */
 export function formatProfile({ backend, backendVersion, workers, microBatches }: ModelProfile): string {
   const measured = `measured on ${backend} ${backendVersion}, ${formatCount(workers)} worker${workers === 1 ? '' : 's'} at a time`;

@@ -14,6 +14,7 @@ import { AbortedError, ControlBlock, StallError } from '../transport/index.js';
 import { BuiltStages } from './build.js';
 import type { EngineMode, StageEngine } from './engine.js';
 import { describeFailure, replying } from './failures.js';
+import { resolveFunctions } from './functions.js';
 import { NullStage } from './null-stage.js';
 import { profileNodes } from './profile.js';
 import { WorkerSession } from './session.js';
@@ -158,8 +159,11 @@ export default function serve({ port }: { port: MessagePort }): Promise<void> {
       },
       clear: () => reply(self => self.clear()),
       build: (specs, compile) => reply(self => self.build(specs, compile)),
-      profile: (spec, optimizer, inputs, repeats) =>
-        reply(self => profileNodes(self.backend, spec, optimizer, inputs, repeats)),
+      profile: (spec, compile, inputs, repeats) =>
+        reply(async ({ backend }) => {
+          const functions = await resolveFunctions(compile, backend.fused?.operations);
+          return profileNodes(backend, spec, compile, functions, inputs, repeats);
+        }),
       writeWeights: (stage, weights) => reply(self => self.stages.get(stage).layers.write(weights)),
       readWeights: stage => reply(self => self.stages.readWeights(stage)),
       writeOptimizer: (stage, state) => reply(self => self.stages.get(stage).optimizer.write(state)),

@@ -15,6 +15,7 @@ const unit = (ms: number, stepMs = 0): UnitCost => ({
   forwardMs: ms,
   backwardInputMs: ms,
   backwardWeightMs: ms,
+  accumulateMs: 0,
   stepMs,
 });
 

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { ConfigurationError } from '#internal/errors.js';
 import { readGraph } from '#internal/model/index.js';
 import { type PipelineOptions, parseOptions } from '#internal/options.js';
+import type { CompileSpec } from '#internal/protocol/stage-spec.js';
 import { ModelMemory, slotCountOf } from '#internal/scheduler/driver/memory.js';
 import { countStages, planModel } from '#internal/scheduler/driver/plan-model.js';
 import type { WorkerPool } from '#internal/scheduler/driver/worker-pool.js';
@@ -13,6 +14,15 @@ import { generateSchedule, peakTapes, place } from '#internal/scheduler/plan/ind
 beforeAll(() => tf.setBackend('cpu'));
 
 const ADAM = { className: 'Adam', config: {} };
+
+const compileFor = (model: tf.LayersModel): CompileSpec => ({
+  optimizer: ADAM,
+  losses: model.outputs.map(() => 'meanSquaredError'),
+  lossWeights: model.outputs.map(() => 1),
+  metrics: model.outputs.map(() => []),
+  outputs: model.outputs.map(({ name, shape }) => ({ name, shape })),
+});
+
 const WIDTH = 32;
 /** Of one layer: weights and biases. */
 const LAYER_BYTES = 4 * (WIDTH * WIDTH + WIDTH);
@@ -47,7 +57,14 @@ async function planOf(
   const graph = readGraph(model);
   const resolved = parseOptions(options);
   const { workerCount, ...counts } = countStages(graph, resolved, 2);
-  const unit = { forwardMs: 1, backwardInputMs: 1, backwardWeightMs: 1, stepMs: 0, outputBytes: 0 };
+  const unit = {
+    forwardMs: 1,
+    backwardInputMs: 1,
+    backwardWeightMs: 1,
+    accumulateMs: 0,
+    stepMs: 0,
+    outputBytes: 0,
+  };
   const pool = {
     workerCount,
     infos: [{}],
@@ -57,7 +74,10 @@ async function planOf(
     },
   } as unknown as WorkerPool;
   const coupling = { mixing: undefined, unrepeatable: undefined, moving: undefined, scalarLosses: [] };
-  const plan = await planModel({ graph, options: resolved, ...counts, optimizer: ADAM, coupling }, pool);
+  const plan = await planModel(
+    { graph, options: resolved, ...counts, compile: compileFor(model), coupling },
+    pool,
+  );
   return { plan, measured: state.measured > 0 };
 }
 

@@ -25,6 +25,7 @@ function planOf(
     forwardMs: time / 2,
     backwardInputMs: time / 4,
     backwardWeightMs: time / 4,
+    accumulateMs: 0,
     stepMs: 0,
     outputBytes: 0,
   }));
@@ -34,7 +35,13 @@ function planOf(
     options: parseOptions(options),
     stageCount,
     replicas: 1,
-    optimizer: { className: 'SGD', config: {} },
+    compile: {
+      optimizer: { className: 'SGD', config: {} },
+      losses: ['meanSquaredError'],
+      lossWeights: [1],
+      metrics: [[]],
+      outputs: [],
+    },
     coupling: { mixing: undefined, unrepeatable: undefined, moving: undefined, scalarLosses: [] },
   };
   return planModel(request, pool);

@@ -2,7 +2,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it, vi } from 'vitest';
 import { readGraph } from '#internal/model/index.js';
-import { modelFacts, optimizerFacts, RememberedProfiles } from '#internal/scheduler/driver/profile-store.js';
+import type { CompileSpec } from '#internal/protocol/stage-spec.js';
+import { compileFacts, modelFacts, RememberedProfiles } from '#internal/scheduler/driver/profile-store.js';
 
 interface Shape {
   readonly inputs?: number;
@@ -62,9 +63,43 @@ describe('two models', () => {
   });
 });
 
+describe('two models that are compiled alike but for', () => {
+  const compiledWith = (changed: Partial<CompileSpec>): string =>
+    JSON.stringify(
+      compileFacts({
+        optimizer: { className: 'SGD', config: {} },
+        losses: ['meanSquaredError'],
+        lossWeights: [1],
+        metrics: [['accuracy']],
+        outputs: [{ name: 'out', shape: [null, 2] }],
+        ...changed,
+      }),
+    );
+
+  it.each<[string, Partial<CompileSpec>]>([
+    ['their losses', { losses: ['categoricalCrossentropy'] }],
+    ['a loss of their own', { losses: [{ ref: { module: 'tf.losses', name: 'huberLoss' } }] }],
+    ['their metrics', { metrics: [[]] }],
+  ])('%s differ', (_, changed) => {
+    expect(compiledWith(changed)).not.toBe(compiledWith({}));
+  });
+
+  it('what a loss counts take the same time', () => {
+    expect(compiledWith({ lossWeights: [2] })).toBe(compiledWith({}));
+  });
+});
+
 describe('two optimizers', () => {
   const facts = (className: string, config: Record<string, number | boolean>): string =>
-    JSON.stringify(optimizerFacts({ className, config }));
+    JSON.stringify(
+      compileFacts({
+        optimizer: { className, config },
+        losses: [],
+        lossWeights: [],
+        metrics: [],
+        outputs: [],
+      }),
+    );
 
   it('differ by class and flags, and not by rates', () => {
     expect(facts('Momentum', { learningRate: 1, useNesterov: true })).toBe(
@@ -79,7 +114,7 @@ describe('a trainer', () => {
   const facts = {
     model: 'm',
     inputShapes: [],
-    optimizer: 'o',
+    compile: 'o',
     backend: 'cpu',
     backendVersion: '1',
     workers: 1,

@@ -10,7 +10,7 @@ import { temporaryDirectory } from '../io/support.js';
 const FACTS: ProfileFacts = {
   model: { layers: ['dense'] },
   inputShapes: [[[4, 6]], [[16, 6]]],
-  optimizer: { className: 'SGD', config: {} },
+  compile: { optimizer: { className: 'SGD', config: {} } },
   backend: 'cpu',
   backendVersion: '4.22.0',
   workers: 2,
@@ -32,6 +32,7 @@ const unit = (forwardMs: number) => ({
   forwardMs,
   backwardInputMs: 2,
   backwardWeightMs: 3,
+  accumulateMs: 0.5,
   stepMs: 0,
   outputBytes: 96,
 });
@@ -78,7 +79,7 @@ describe('measured times', () => {
   const otherFacts: { readonly [Name in keyof ProfileFacts]: ProfileFacts[Name] } = {
     model: { layers: ['lstm'] },
     inputShapes: [[[4, 6]], [[32, 6]]],
-    optimizer: { className: 'Adam', config: {} },
+    compile: { optimizer: { className: 'Adam', config: {} } },
     backend: 'wasm',
     backendVersion: '4.22.1',
     workers: 3,
@@ -108,11 +109,11 @@ describe('measured times', () => {
 describe('a file that is not as it was written', () => {
   it.each([
     ['empty', ''],
-    ['cut off', '{"format":1,"sizes":[{"rows":4,'],
-    ['of another format', JSON.stringify({ format: 2, sizes: SIZES })],
-    ['without sizes', JSON.stringify({ format: 1 })],
-    ['of the wrong types', JSON.stringify({ format: 1, sizes: [{ rows: '4', units: [] }] })],
-    ['of impossible times', JSON.stringify({ format: 1, sizes: [{ rows: 4, units: [unit(-1)] }] })],
+    ['cut off', '{"format":2,"sizes":[{"rows":4,'],
+    ['of another format', JSON.stringify({ format: 1, sizes: SIZES })],
+    ['without sizes', JSON.stringify({ format: 2 })],
+    ['of the wrong types', JSON.stringify({ format: 2, sizes: [{ rows: '4', units: [] }] })],
+    ['of impossible times', JSON.stringify({ format: 2, sizes: [{ rows: 4, units: [unit(-1)] }] })],
     ['binary', '\u0000\u0001\u0002'],
   ])('because it is %s counts as none, and is written anew', async (_, text) => {
     await store.write(FACTS, SIZES);

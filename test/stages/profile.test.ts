@@ -3,7 +3,8 @@ import * as tf from '@tensorflow/tfjs';
 import { expect, it } from 'vitest';
 import { loadBackend } from '#internal/backends/index.js';
 import { describeWhole, readGraph } from '#internal/model/index.js';
-import type { StageSpec } from '#internal/protocol/stage-spec.js';
+import type { CompileSpec, StageSpec } from '#internal/protocol/stage-spec.js';
+import { resolveFunctions } from '#internal/stages/functions.js';
 import { profileNodes } from '#internal/stages/profile.js';
 import { describeOnBackends, useBackend } from '../helpers/backends.js';
 import { tensorCount } from '../helpers/compare.js';
@@ -20,17 +21,32 @@ function wrapped(): tf.LayersModel {
   return model;
 }
 
+const ADAMAX = { learningRate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 0 };
+/** As a function does that wants targets of another shape. */
+const REFUSED = {
+  ref: { module: 'data:text/javascript,export function refuse() { throw new Error("no"); }', name: 'refuse' },
+};
+
 describeOnBackends('measured layers', name => {
-  const ask = async (spoil: (spec: StageSpec) => StageSpec) => {
+  const ask = async (spoil: (spec: StageSpec) => StageSpec, changed: Partial<CompileSpec> = {}) => {
     await useBackend(name);
     const model = wrapped();
     const graph = readGraph(model);
     const spec = spoil(describeWhole(graph));
     const backend = await loadBackend(name);
+    const compile: CompileSpec = {
+      optimizer: { className: 'SGD', config: { learningRate: 0.1 } },
+      losses: ['meanSquaredError'],
+      lossWeights: [1],
+      metrics: [['mae']],
+      outputs: [{ name: 'out', shape: [null, 1] }],
+      ...changed,
+    };
+    const functions = await resolveFunctions(compile, backend.fused?.operations);
     const before = tensorCount();
     const inputs = [{ value: graph.inputs[0]!, shape: [2, 4, 3], dtype: 'float32' }];
     try {
-      return profileNodes(backend, spec, { className: 'SGD', config: { learningRate: 0.1 } }, inputs, 1);
+      return profileNodes(backend, spec, compile, functions, inputs, 2);
     } finally {
       expect(tensorCount()).toBe(before);
       model.dispose();
@@ -41,6 +57,31 @@ describeOnBackends('measured layers', name => {
     const profiles = await ask(spec => spec);
     expect(profiles).toHaveLength(4);
     for (const { forwardMs } of profiles) expect(forwardMs).toBeGreaterThan(0);
+  });
+
+  it('cost an addition for each weight that learns, and a step', async () => {
+    const profiles = await ask(spec => spec);
+    for (const { accumulateMs, backwardWeightMs } of profiles) {
+      expect(accumulateMs).toBeGreaterThan(0);
+      expect(backwardWeightMs).toBeGreaterThan(0);
+    }
+    const frozen = await ask(spec => ({ ...spec, trainable: [] }));
+    for (const { stepMs } of frozen) expect(stepMs).toBe(0);
+  });
+
+  it("are measured with optimizers that are not the backend's", async () => {
+    const profiles = await ask(spec => spec, { optimizer: { className: 'Adamax', config: ADAMAX } });
+    expect(profiles).toHaveLength(4);
+  });
+
+  it('are measured without a loss or metric that takes other targets', async () => {
+    const sparse = {
+      losses: ['sparseCategoricalCrossentropy'],
+      outputs: [{ name: 'out', shape: [null, 3] }],
+    };
+    for (const changed of [sparse, { losses: [REFUSED], metrics: [[]] }, { metrics: [[REFUSED]] }]) {
+      expect(await ask(spec => spec, changed)).toHaveLength(4);
+    }
   });
 
   it('go when a later one cannot be built', async () => {

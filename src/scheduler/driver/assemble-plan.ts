@@ -16,7 +16,7 @@ export interface PlanDecision extends Partial<Pick<ModelPlan, 'stageMs' | 'costs
 }
 
 export function assemblePlan(request: PlanRequest, decision: PlanDecision): ModelPlan {
-  const { graph, options, coupling, optimizer } = request;
+  const { graph, options, coupling, compile } = request;
   const { cuts, schedule, replicas, recompute, stageMs, costs, warnings = [] } = decision;
   return {
     cut: cutModel(graph, cuts),
@@ -25,7 +25,7 @@ export function assemblePlan(request: PlanRequest, decision: PlanDecision): Mode
     microBatchCount: schedule.microBatchCount,
     schedule,
     recompute,
-    workerBytes: new ModelMemory(graph, optimizer).workerBytes(cuts, {
+    workerBytes: new ModelMemory(graph, compile.optimizer).workerBytes(cuts, {
       replicas,
       batchSize: options.batchSize,
       schedule,

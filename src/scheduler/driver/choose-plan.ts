@@ -128,14 +128,15 @@ function judge(question: PlanQuestion, microBatchCount: number, recompute: Recom
   };
 }
 
-/** The optimizer's step is spread over the micro-batches: for wide layers it costs more than a forward pass. */
+/** What is not done for every micro-batch is spread over them: the step of wide layers costs more than a forward pass. */
 function halves(
-  { forwardMs, backwardInputMs, backwardWeightMs, stepMs }: UnitCost,
+  { forwardMs, backwardInputMs, backwardWeightMs, accumulateMs, stepMs }: UnitCost,
   microBatchCount: number,
   recompute: RecomputeMode,
 ): { readonly forwardMs: number; readonly backwardMs: number } {
   const againMs = recompute === 'never' ? 0 : forwardMs;
-  return { forwardMs, backwardMs: againMs + backwardInputMs + backwardWeightMs + stepMs / microBatchCount };
+  const onceMs = (stepMs - accumulateMs) / microBatchCount;
+  return { forwardMs, backwardMs: againMs + backwardInputMs + backwardWeightMs + accumulateMs + onceMs };
 }
 
 function stageCosts(units: readonly UnitCost[], cuts: Cuts): UnitCost[] {
@@ -145,6 +146,7 @@ function stageCosts(units: readonly UnitCost[], cuts: Cuts): UnitCost[] {
       forwardMs: sum.forwardMs + unit.forwardMs,
       backwardInputMs: sum.backwardInputMs + unit.backwardInputMs,
       backwardWeightMs: sum.backwardWeightMs + unit.backwardWeightMs,
+      accumulateMs: sum.accumulateMs + unit.accumulateMs,
       stepMs: sum.stepMs + unit.stepMs,
     })),
   );
@@ -184,6 +186,7 @@ function planCostsOf(
         forward: lineOf('forwardMs'),
         backwardInput: lineOf('backwardInputMs'),
         backwardWeight: lineOf('backwardWeightMs'),
+        accumulateMs: stage.accumulateMs,
         stepMs: stage.stepMs / replicas,
       };
     }),

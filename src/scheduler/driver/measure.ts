@@ -3,8 +3,8 @@ import { crossingValues, describeWhole, inferShapes, type ModelGraph } from '../
 import type { CompileSpec } from '../../protocol/stage-spec.js';
 import type { NodeProfile } from '../../protocol/worker-api.js';
 import {
+  compileFacts,
   modelFacts,
-  optimizerFacts,
   type ProfiledSize,
   type ProfileFacts,
   type ProfileStore,
@@ -22,9 +22,9 @@ const PROFILE_REPEATS = 60;
 const PROFILED_PARTS = [8, 2] as const;
 
 /** What one call of a layer costs, in milliseconds. */
-export type UnitCost = Pick<NodeProfile, 'forwardMs' | 'backwardInputMs' | 'backwardWeightMs' | 'stepMs'>;
+export type UnitCost = Omit<NodeProfile, 'outputBytes'>;
 
-const KINDS = ['forwardMs', 'backwardInputMs', 'backwardWeightMs', 'stepMs'] as const;
+const KINDS = ['forwardMs', 'backwardInputMs', 'backwardWeightMs', 'accumulateMs', 'stepMs'] as const;
 
 interface Measurement {
   readonly rows: number;
@@ -56,7 +56,7 @@ export class MeasuredCosts {
 
 /** Every layer call takes the same: for questions that times do not decide. */
 export function equalCosts({ nodes }: ModelGraph): MeasuredCosts {
-  const unit = { forwardMs: 1, backwardInputMs: 1, backwardWeightMs: 1, stepMs: 0 };
+  const unit = { forwardMs: 1, backwardInputMs: 1, backwardWeightMs: 1, accumulateMs: 0, stepMs: 0 };
   const measurement = { rows: 1, units: nodes.map(() => unit) };
   return new MeasuredCosts(measurement, measurement);
 }
@@ -77,22 +77,21 @@ export async function measureCosts(...what: Parameters<typeof profileModel>): Pr
 export async function profileModel(
   graph: ModelGraph,
   batchSize: number,
-  optimizer: CompileSpec['optimizer'],
+  compile: CompileSpec,
   pool: WorkerPool,
   profiles?: ProfileStore,
 ): Promise<readonly ProfiledSize[]> {
   const sizes = PROFILED_PARTS.map(part => Math.ceil(batchSize / part));
   const measure = async (): Promise<ProfiledSize[]> => {
     const measured: ProfiledSize[] = [];
-    for (const rows of sizes)
-      measured.push({ rows, units: await measureUnits(graph, rows, optimizer, pool) });
+    for (const rows of sizes) measured.push({ rows, units: await measureUnits(graph, rows, compile, pool) });
     return measured;
   };
   if (profiles === undefined) return measure();
   const facts: ProfileFacts = {
     model: modelFacts(graph),
     inputShapes: sizes.map(rows => profileShapes(graph, rows)),
-    optimizer: optimizerFacts(optimizer),
+    compile: compileFacts(compile),
     backend: pool.infos[0]!.backend,
     backendVersion: pool.infos[0]!.backendVersion,
     workers: pool.workerCount,
@@ -115,7 +114,7 @@ function isOf(profiled: readonly ProfiledSize[], { nodes }: ModelGraph, sizes: r
 async function measureUnits(
   graph: ModelGraph,
   rows: number,
-  optimizer: CompileSpec['optimizer'],
+  compile: CompileSpec,
   pool: WorkerPool,
 ): Promise<NodeProfile[]> {
   const shapes = profileShapes(graph, rows);
@@ -125,7 +124,7 @@ async function measureUnits(
     dtype: graph.values[value]!.dtype,
   }));
   const spec = describeWhole(graph);
-  const profiles = await pool.all(worker => worker.profile(spec, optimizer, inputs, PROFILE_REPEATS));
+  const profiles = await pool.all(worker => worker.profile(spec, compile, inputs, PROFILE_REPEATS));
   return profiles[0]!.map(({ outputBytes }, index) => {
     const mean = (kind: (typeof KINDS)[number]): number =>
       profiles.reduce((sum, profile) => sum + profile[index]![kind], 0) / profiles.length;

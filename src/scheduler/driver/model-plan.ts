@@ -40,7 +40,7 @@ export interface PlanRequest {
   readonly options: ResolvedOptions;
   readonly stageCount: number;
   readonly replicas: number;
-  readonly optimizer: CompileSpec['optimizer'];
+  readonly compile: CompileSpec;
   readonly coupling: SampleCoupling;
   /** Where measured times are kept. */
   readonly profiles?: ProfileStore | undefined;

@@ -163,7 +163,7 @@ function checkAgainstSchedule(
 }
 
 /** Everything that can be refused before a worker starts. */
-export function checkPlan(request: Omit<PlanRequest, 'optimizer' | 'profiles'>): void {
+export function checkPlan(request: Omit<PlanRequest, 'compile' | 'profiles'>): void {
   const { graph, options, stageCount, replicas, coupling } = request;
   checkReplicas(graph, replicas, coupling);
   asOptionError('partition', () => statedCuts(partitionProblem(graph), options, stageCount));
@@ -196,12 +196,12 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
 
 /** Where no worker has room for the whole model: stages, or more micro-batches than one, by measured times of the layers. */
 async function planWithinLimit(request: PlanRequest, pool: WorkerPool): Promise<ModelPlan> {
-  const { graph, options, optimizer, profiles } = request;
+  const { graph, options, compile, profiles } = request;
   const predict = (costs: MeasuredCosts): readonly PredictedPlan[] =>
     asOptionError('partition', () => predictPlans(request, costs, pool.workerCount), options);
   // Refused at once, since measuring takes seconds.
   predict(equalCosts(graph));
-  const [best] = predict(await measureCosts(graph, options.batchSize, optimizer, pool, profiles));
+  const [best] = predict(await measureCosts(graph, options.batchSize, compile, pool, profiles));
   return best!.plan;
 }
 
@@ -212,10 +212,10 @@ async function choose(
   scheduleOf: (microBatchCount: number, cost?: ActionCost) => Schedule,
   pool: WorkerPool,
 ): Promise<Pick<PlanChoice, 'cuts' | 'schedule' | 'recompute'> & Pick<ModelPlan, 'stageMs' | 'costs'>> {
-  const { graph, options, stageCount, replicas, optimizer, profiles, coupling } = request;
+  const { graph, options, stageCount, replicas, compile, profiles, coupling } = request;
   const { batchSize, memoryLimit } = options;
   const modes = recomputeModes(graph, options, coupling);
-  const memory = new ModelMemory(graph, optimizer);
+  const memory = new ModelMemory(graph, compile.optimizer);
   const problem = partitionProblem(graph);
   const stated = asOptionError('partition', () => statedCuts(problem, options, stageCount));
   const needsCost = typeof options.schedule !== 'object' && kindOf(options).usesCost;
@@ -246,7 +246,7 @@ async function choose(
     asOptionError('partition', () => choosePlan({ ...question, costs }), options);
   // Refused at once, since measuring takes seconds, unless the order of work, and so what is live, depends on times.
   if (memoryLimit !== undefined && !needsCost) chooseBy(equalCosts(graph));
-  return chooseBy(await measureCosts(graph, batchSize, optimizer, pool, profiles));
+  return chooseBy(await measureCosts(graph, batchSize, compile, pool, profiles));
 }
 
 /** What was measured when the plan was made. */

@@ -3,7 +3,7 @@
  * driver knows what is the model's and the trainer's; the machine is the store's matter.
  */
 import { describeWhole, type ModelGraph } from '../../model/index.js';
-import type { CompileSpec, Json, StageSpec } from '../../protocol/stage-spec.js';
+import type { CompileSpec, Json, NamedFunction, StageSpec } from '../../protocol/stage-spec.js';
 import type { NodeProfile } from '../../protocol/worker-api.js';
 
 /** Every node of the model, measured for micro-batches of so many rows. */
@@ -17,7 +17,7 @@ export interface ProfileFacts {
   readonly model: Json;
   /** Of the model's inputs, for each size of micro-batch that is measured. */
   readonly inputShapes: readonly (readonly (readonly number[])[])[];
-  readonly optimizer: Json;
+  readonly compile: Json;
   readonly backend: string;
   readonly backendVersion: string;
   /** How many workers measure at the same time. */
@@ -64,10 +64,17 @@ export function modelFacts(graph: ModelGraph): Json {
   };
 }
 
-/** By class and flags: rates and moments are numbers, which take no time. */
-export function optimizerFacts({ className, config }: CompileSpec['optimizer']): Json {
+/** The optimizer by class and flags: rates and moments are numbers, which take no time, and so are the losses' weights. */
+export function compileFacts({ optimizer, losses, metrics }: CompileSpec): Json {
+  const { className, config } = optimizer;
   const flags = Object.entries(config).filter(([, value]) => typeof value !== 'number');
-  return { className, config: Object.fromEntries(flags) };
+  const named = (functions: readonly NamedFunction[]): Json =>
+    functions.map(named => (typeof named === 'string' ? named : { ...named.ref }));
+  return {
+    optimizer: { className, config: Object.fromEntries(flags) },
+    losses: named(losses),
+    metrics: metrics.map(named),
+  };
 }
 
 function layerFacts({ className, config, buildShapes, weights }: StageSpec['layers'][number]): Json {

@@ -77,7 +77,7 @@ export class Runtime {
     const { graph, options } = parts;
     assertCompiled(graph.model);
     assertGradientsReachWeights(graph);
-    const { optimizer } = compileSpecOf(parts);
+    const compile = compileSpecOf(parts);
     const { workerCount, ...counts } = countStages(graph, options, availableParallelism());
     const request = { graph, options, ...counts, coupling: probeCoupling(graph) };
     checkPlan(request);
@@ -86,7 +86,7 @@ export class Runtime {
     parts.signal?.addEventListener('abort', giveUp);
     try {
       const profiles = new RememberedProfiles(parts.profiles);
-      const planned = { ...request, optimizer, profiles };
+      const planned = { ...request, compile, profiles };
       const runtime = new Runtime(parts, planned, await planModel(planned, pool), pool);
       const buildStart = performance.now();
       await runtime.#build();
@@ -190,7 +190,7 @@ export class Runtime {
   /** What a tuner that has not decided yet knows of the model may not hold any more once that was compiled again. */
   #tuneAnew(coupling: SampleCoupling): void {
     if (this.#tuner === undefined || this.#tuner.isDecided) return;
-    const request = { ...this.#request, coupling, optimizer: this.#compile.optimizer };
+    const request = { ...this.#request, coupling, compile: this.#compile };
     this.#tuner = isTunable(request) ? tunerOf(this, request) : undefined;
   }
 
@@ -337,13 +337,7 @@ export class Runtime {
   /** Times of every node of the model as it is now compiled, measured unless they are known. */
   profile(): Promise<readonly ProfiledSize[]> {
     const { graph, options } = this.#parts;
-    return profileModel(
-      graph,
-      options.batchSize,
-      this.#compile.optimizer,
-      this.#pool,
-      this.#request.profiles,
-    );
+    return profileModel(graph, options.batchSize, this.#compile, this.#pool, this.#request.profiles);
   }
 
   /** Tensors alive in every worker; tests compare it between steps. */

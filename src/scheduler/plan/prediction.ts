@@ -22,6 +22,8 @@ export interface StageCost {
   readonly forward: CallCost;
   readonly backwardInput: CallCost;
   readonly backwardWeight: CallCost;
+  /** Adding gradients of the weights to those of earlier micro-batches. */
+  readonly accumulateMs: number;
   /** The optimizer's step, once a mini-batch, over what one replica steps. */
   readonly stepMs: number;
 }
@@ -79,6 +81,14 @@ export function actionCostOf(costs: PlanCosts, microBatchRows?: readonly number[
     const rows = microBatches.reduce((sum, microBatch) => sum + (microBatchRows[microBatch] ?? 0), 0);
     return rows === 0 ? 0 : Math.max(0, ms + msPerRow * (rows - costs.microBatchRows));
   };
+  /** Schedules take micro-batches in order: the gradients of the first one are where the sums begin. */
+  const accumulationMs = ({
+    stage,
+    microBatches,
+  }: {
+    stage: number;
+    microBatches: readonly number[];
+  }): number => (microBatches.includes(0) ? 0 : stages[stage % stages.length]!.accumulateMs);
   return action => {
     const stage = action.stage % stages.length;
     switch (action.kind) {
@@ -88,7 +98,7 @@ export function actionCostOf(costs: PlanCosts, microBatchRows?: readonly number[
       case 'backwardInput':
         return priceOf(stages[stage]!.backwardInput, action.microBatches);
       case 'backwardWeight':
-        return priceOf(stages[stage]!.backwardWeight, action.microBatches);
+        return priceOf(stages[stage]!.backwardWeight, action.microBatches) + accumulationMs(action);
       case 'step':
         return stages[stage]!.stepMs;
       case 'send': {

@@ -32,7 +32,7 @@ export function predictPlans(
       shapes.set(`${replicas} ${stageCount}`, { replicas, stageCount });
     }
   }
-  const memory = new ModelMemory(graph, request.optimizer);
+  const memory = new ModelMemory(graph, request.compile.optimizer);
   return [
     ...thoseThatFit([...shapes.values()], shape => predict({ ...request, ...shape }, costs, memory)),
   ].sort((one, other) => one.predictedMs - other.predictedMs);

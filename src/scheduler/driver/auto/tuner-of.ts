@@ -9,12 +9,12 @@ import { predictPlans } from './stage-plans.js';
 import { type Tuned, Tuner } from './tuner.js';
 
 export function tunerOf(trainer: Tuned & { readonly pool: WorkerPool }, request: PlanRequest): Tuner {
-  const { graph, options, optimizer } = request;
+  const { graph, options, compile } = request;
   return new Tuner({
     trainer,
     replicaPlan: replicas => replicaPlan(request, replicas),
     stagePlans: async () => {
-      const costs = await measureCosts(graph, options.batchSize, optimizer, trainer.pool, request.profiles);
+      const costs = await measureCosts(graph, options.batchSize, compile, trainer.pool, request.profiles);
       return predictPlans(request, costs, trainer.pool.workerCount);
     },
   });
