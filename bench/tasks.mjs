@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { Peer } from './run/peer.mjs';
 import { spread } from './run/statistics.mjs';
-import { CORES } from './run/systems.mjs';
+import { CORES, ONE_THREAD } from './run/systems.mjs';
 import { TRIAL_COUNT } from './tasks/trials.mjs';
 
 /** Losses of the same training on the same engine: they differ by the order of sums. */
@@ -29,7 +29,6 @@ const { rounds } = new Command('bench:tasks')
   .opts();
 
 const program = fileURLToPath(new URL('peers/tasks.mjs', import.meta.url));
-const ONE_THREAD = { TF_NUM_INTRAOP_THREADS: '1', TF_NUM_INTEROP_THREADS: '1' };
 const systems = [
   { name: 'parallel()', args: [program, 'parallel'], env: {} },
   { name: 'tfjs-node', args: [program, 'plain'], env: {} },

@@ -8,8 +8,10 @@
  *   node scripts/run.mjs test [arguments for vitest]
  *   node scripts/run.mjs test:browser [arguments for vitest]
  *   node scripts/run.mjs bench [arguments for bench/bench.mjs]
+ *   node scripts/run.mjs bench:fits [arguments for bench/fits.mjs]
  *   node scripts/run.mjs bench:scaling [arguments for bench/scaling.mjs]
  *   node scripts/run.mjs bench:schedules [arguments for bench/schedules.mjs]
+ *   node scripts/run.mjs bench:simulator [arguments for bench/simulator.mjs]
  *   node scripts/run.mjs bench:setup [arguments for pip]
  *   node scripts/run.mjs bench:transport [arguments for bench/transport.mjs]
  *   node scripts/run.mjs bench:tasks [arguments for bench/tasks.mjs]
@@ -71,11 +73,13 @@ const commands = {
     await runBrowserTests(clone, args);
   },
   bench: prepared('bench/bench.mjs'),
+  'bench:fits': prepared('bench/fits.mjs'),
   'bench:scaling': prepared('bench/scaling.mjs'),
   'bench:schedules': prepared('bench/schedules.mjs'),
   async 'bench:setup'(pipArgs) {
     await timed(() => setUpTorch({ pipArgs, say }));
   },
+  'bench:simulator': prepared('bench/simulator.mjs'),
   'bench:transport': prepared('bench/transport.mjs'),
   'bench:tasks': prepared('bench/tasks.mjs'),
 };

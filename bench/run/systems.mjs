@@ -27,7 +27,7 @@ export const hasTorch = () => existsSync(PYTHON);
  * @property {'plain' | 'millrace' | 'pipelining'} kind which commands it answers
  */
 
-const ONE_THREAD = { TF_NUM_INTRAOP_THREADS: '1', TF_NUM_INTEROP_THREADS: '1' };
+export const ONE_THREAD = { TF_NUM_INTRAOP_THREADS: '1', TF_NUM_INTEROP_THREADS: '1' };
 
 /** Models that tfjs's wasm backend can train without Millrace's kernels. */
 export const PLAIN_WASM_MODELS = ['mlp', 'lstm', 'lstm-sigmoid', 'wide', 'tiny'];

@@ -22,9 +22,10 @@ const BUDGET_MS = 1_500;
 const KEPT_BYTES = 256 * 2 ** 20;
 
 /**
- * Runs all nodes one after another up to `repeats` times after one warm-up and keeps the median of each. Not the fastest, which
- * has met warm caches and a compiler at rest: sums of those foretold two thirds of what a step took. Weights are zeros, which
- * cost what other numbers do; inputs are random in [0, 1), which also serves as indices of an embedding.
+ * Runs all nodes one after another up to `repeats` times after one warm-up and keeps the mean of each. Not the fastest, which
+ * has met warm caches and a compiler at rest: sums of those foretold two thirds of what a step took. Nor the median: times have
+ * a long upper tail here as in training, and a step is a sum over it. Weights are zeros, which cost what other numbers do; inputs
+ * are random in [0, 1), which also serves as indices of an embedding.
  */
 export function profileNodes(
   backend: Backend,
@@ -59,7 +60,7 @@ export function profileNodes(
     while (passes.length < repeats && (passes.length === 0 || nowMs() - start < BUDGET_MS)) {
       passes.push(onePass(nodes, values, stepped));
     }
-    return nodes.map((_, index) => medianOf(passes.map(pass => pass[index]!)));
+    return nodes.map((_, index) => meanOf(passes, index));
   } finally {
     for (const { tensor, mask } of values.values()) {
       tensor.dispose();
@@ -131,18 +132,17 @@ const NOTHING: { -readonly [Kind in keyof NodeProfile]: number } = {
   outputBytes: 0,
 };
 
-/** Of each time by itself. */
-function medianOf(profiles: readonly NodeProfile[]): NodeProfile {
-  const median = (kind: keyof NodeProfile): number => {
-    const sorted = profiles.map(profile => profile[kind]).sort((a, b) => a - b);
-    return sorted[Math.floor(sorted.length / 2)]!;
-  };
+/** Of each time by itself, over the later half of the passes: V8 goes on compiling what runs for a while. */
+function meanOf(passes: readonly NodeProfile[][], node: number): NodeProfile {
+  const later = passes.slice(passes.length >> 1).map(pass => pass[node]!);
+  const mean = (kind: keyof NodeProfile): number =>
+    later.reduce((sum, profile) => sum + profile[kind], 0) / later.length;
   return {
-    forwardMs: median('forwardMs'),
-    backwardInputMs: median('backwardInputMs'),
-    backwardWeightMs: median('backwardWeightMs'),
-    accumulateMs: median('accumulateMs'),
-    stepMs: median('stepMs'),
-    outputBytes: profiles[0]!.outputBytes,
+    forwardMs: mean('forwardMs'),
+    backwardInputMs: mean('backwardInputMs'),
+    backwardWeightMs: mean('backwardWeightMs'),
+    accumulateMs: mean('accumulateMs'),
+    stepMs: mean('stepMs'),
+    outputBytes: passes[0]![node]!.outputBytes,
   };
 }

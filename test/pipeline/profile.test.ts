@@ -63,8 +63,8 @@ describe('profile()', () => {
         [(FEATURES + 1) * 8, 9 * 8, 9 * 8, 9 * CLASSES].map(weights => weights * 4),
       );
       for (const { forwardMs, backwardInputMs, backwardWeightMs, stepMs } of layers) {
-        for (const ms of [forwardMs, backwardWeightMs, stepMs]) expect(ms).toBeGreaterThan(0);
-        expect(backwardInputMs).toBeGreaterThanOrEqual(0);
+        for (const ms of [forwardMs, backwardWeightMs]) expect(ms).toBeGreaterThan(0);
+        for (const ms of [backwardInputMs, stepMs]) expect(ms).toBeGreaterThanOrEqual(0);
       }
     }
   });
@@ -112,6 +112,7 @@ describe('profile()', () => {
               forwardMs: 1.25,
               backwardInputMs: 0,
               backwardWeightMs: 12,
+              accumulateMs: 0.5,
               stepMs: 0.0625,
               activationBytes: 2048,
               weightBytes: 100,
@@ -124,8 +125,8 @@ describe('profile()', () => {
       'measured on cpu 4.22.0, 1 worker at a time',
       '',
       'micro-batches of 4 samples',
-      'call  layer    F ms   B ms    W ms  step ms  activations  weights',
-      '   0  hidden  1.250  0.000  12.000    0.063      2.0 KiB    100 B',
+      'call  layer    F ms   B ms    W ms  sum ms  step ms  activations  weights',
+      '   0  hidden  1.250  0.000  12.000   0.500    0.063      2.0 KiB    100 B',
     ]);
   });
 });

@@ -21,8 +21,8 @@ describe('the picture of a plan', () => {
 
   it('is to scale where the layers were measured', () => {
     expect(drawPlan(planOf({ microBatchCount: 2, schedule: '1f1b' }))).toMatchInlineSnapshot(`
-      "worker 0  0F0---- 0F1---- .   .   .   0B0---- 0W0 .   .   .   .   0B1---- 0W1
-      worker 1  .   .   1F0---- 1B0-------- 1W0---- 1F1---- 1B1---- .   1W1"
+      "worker 0  0F0---- 0F1---- .   .   .   0B0---- 0W0 .   .   .   0B1---- 0W1----
+      worker 1  .   .   1F0---- 1B0-------- 1W0---- 1F1---- 1B1---- 1W1----"
     `);
   });
 

@@ -81,14 +81,11 @@ export function actionCostOf(costs: PlanCosts, microBatchRows?: readonly number[
     const rows = microBatches.reduce((sum, microBatch) => sum + (microBatchRows[microBatch] ?? 0), 0);
     return rows === 0 ? 0 : Math.max(0, ms + msPerRow * (rows - costs.microBatchRows));
   };
+  const isThere = (microBatch: number): boolean =>
+    microBatchRows === undefined || (microBatchRows[microBatch] ?? 0) > 0;
   /** Schedules take micro-batches in order: the gradients of the first one are where the sums begin. */
-  const accumulationMs = ({
-    stage,
-    microBatches,
-  }: {
-    stage: number;
-    microBatches: readonly number[];
-  }): number => (microBatches.includes(0) ? 0 : stages[stage % stages.length]!.accumulateMs);
+  const accumulationOf = ({ accumulateMs }: StageCost, microBatches: readonly number[]): number =>
+    microBatches.includes(0) || !microBatches.some(isThere) ? 0 : accumulateMs;
   return action => {
     const stage = action.stage % stages.length;
     switch (action.kind) {
@@ -98,7 +95,10 @@ export function actionCostOf(costs: PlanCosts, microBatchRows?: readonly number[
       case 'backwardInput':
         return priceOf(stages[stage]!.backwardInput, action.microBatches);
       case 'backwardWeight':
-        return priceOf(stages[stage]!.backwardWeight, action.microBatches) + accumulationMs(action);
+        return (
+          priceOf(stages[stage]!.backwardWeight, action.microBatches) +
+          accumulationOf(stages[stage]!, action.microBatches)
+        );
       case 'step':
         return stages[stage]!.stepMs;
       case 'send': {

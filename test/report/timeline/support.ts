@@ -121,6 +121,7 @@ function costsOf(stageCount: number, microBatchCount: number): PlanCosts {
         forward: call(2 * size),
         backwardInput: call(2.4 * size),
         backwardWeight: call(1.8 * size),
+        accumulateMs: 0.1,
         stepMs: 0.9,
       };
     }),

@@ -23,6 +23,7 @@ const stageCost: fc.Arbitrary<StageCost> = fc.record({
   forward: call,
   backwardInput: call,
   backwardWeight: call,
+  accumulateMs: fc.double({ min: 0, max: 2, noNaN: true }),
   stepMs: fc.double({ min: 0, max: 5, noNaN: true }),
 });
 
@@ -56,12 +57,14 @@ const costs: PlanCosts = {
       forward: { ms: 3, msPerRow: 0.5 },
       backwardInput: { ms: 5, msPerRow: 0.25 },
       backwardWeight: { ms: 7, msPerRow: 1 },
+      accumulateMs: 0.5,
       stepMs: 2,
     },
     {
       forward: { ms: 13, msPerRow: 0.5 },
       backwardInput: { ms: 15, msPerRow: 0.25 },
       backwardWeight: { ms: 17, msPerRow: 1 },
+      accumulateMs: 1.5,
       stepMs: 12,
     },
   ],
@@ -80,6 +83,12 @@ describe('the cost of an action', () => {
 
   it('is that of one call over all rows where W names several micro-batches', () => {
     expect(cost({ kind: 'backwardWeight', stage: 0, microBatches: [0, 1, 2] })).toBe(7 + 2 * ROWS * 1);
+  });
+
+  it('of W has an addition in it for all but the first micro-batch', () => {
+    expect(cost({ kind: 'backwardWeight', stage: 1, microBatches: [0] })).toBe(17);
+    expect(cost({ kind: 'backwardWeight', stage: 1, microBatches: [1] })).toBe(17 + 1.5);
+    expect(cost({ kind: 'backwardWeight', stage: 1, microBatches: [1, 2] })).toBe(17 + ROWS + 1.5);
   });
 
   it('is the same for sending an activation and the gradient that comes back, and nothing for receiving', () => {
@@ -125,7 +134,7 @@ describe('a prediction', () => {
     const one = { ...costs, stages: costs.stages.slice(0, 1), messages: [] };
     const { prediction } = predict(programs, 8, actionCostOf(one));
     expect(prediction.bubbleFraction).toBe(0);
-    expect(prediction.periodMs).toBe(2 * (3 + 5 + 7) + 2);
+    expect(prediction.periodMs).toBe(2 * (3 + 5 + 7) + 0.5 + 2);
     expect(prediction.workers[0]!.peakLive).toBe(1);
   });
 });
