@@ -127,6 +127,19 @@ it('measures layers only where much is left, tries what is predicted to be fast,
   expect(await long.tuner.next(ROWS, 1_000)).toBeUndefined();
 });
 
+it('finds the plan of many short fits as it finds that of a long one', async () => {
+  const stepMs = ({ replicas }: ModelPlan): number => 10 * replicas;
+  const training = new Training({ workers: 2, stepMs });
+  for (let fit = 1; fit <= 12; fit++) {
+    await training.train(8);
+    training.tuner.cancel();
+    // What happens between fits is no training.
+    training.nowMs += 10_000;
+    if (fit === 2) expect(training.plan.replicas, 'too little in all').toBe(2);
+  }
+  expect(training.plan.replicas).toBe(1);
+});
+
 it('changes nothing for a short fit, and goes on in the next one', async () => {
   const stepMs = ({ replicas }: ModelPlan): number => 10 * replicas;
   const training = new Training({ workers: 4, stepMs });

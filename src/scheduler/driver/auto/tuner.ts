@@ -59,7 +59,9 @@ export class Tuner {
   #stage: 'replicas' | 'stages' | 'decided' = 'replicas';
   /** Whether the present stretch of training is too short for anything further. */
   #isResting = false;
-  #startedMs: number | undefined;
+  /** Time in stretches of training that are over. */
+  #pastMs = 0;
+  #beganMs: number | undefined;
   /** Rows of the mini-batches that count: those of the present stretch's first one, which is no leftover. */
   #rows: number | undefined;
   #isFirst = true;
@@ -87,14 +89,26 @@ export class Tuner {
 
   /** A stretch of training begins, an epoch for example. */
   begin(): void {
+    this.#endStretch();
+    this.#beganMs = this.#now();
     this.#isResting = false;
     this.#isFirst = true;
     this.#isCancelled = false;
   }
 
-  /** Nobody waits for the training any more: what is under way puts no further plan in place. */
+  /** The stretch is over, or nobody waits for it any more: what is under way puts no further plan in place. */
   cancel(): void {
+    this.#endStretch();
     this.#isCancelled = true;
+  }
+
+  #endStretch(): void {
+    this.#pastMs = this.#trainedMs;
+    this.#beganMs = undefined;
+  }
+
+  get #trainedMs(): number {
+    return this.#pastMs + (this.#beganMs === undefined ? 0 : this.#now() - this.#beganMs);
   }
 
   /** Resolves when nothing is under way, however it ends. */
@@ -125,7 +139,6 @@ export class Tuner {
     remainingSteps: number | undefined,
     warn: (error: unknown) => void,
   ): Promise<Trial | undefined> {
-    this.#startedMs ??= this.#now();
     if (this.#isFirst) this.#count(rows);
     this.#isFirst = false;
     if (this.isDecided || this.#isResting) return undefined;
@@ -169,9 +182,9 @@ export class Tuner {
   ): Promise<void> {
     this.#record(trial.plan, { measuredMs: trial.periodMs });
     const best = this.#best();
-    // Where nobody knows, training is taken to be half done.
-    const restMs =
-      remainingSteps === undefined ? this.#now() - this.#startedMs! : remainingSteps * best.measuredMs;
+    // Nobody knows which calls of `fit` are to follow: training is taken to be half done. A change that then turns out to be
+    // the last has cost a part of what was trained before, and many short fits find their plan as one long one does.
+    const restMs = Math.max(this.#trainedMs, (remainingSteps ?? 0) * best.measuredMs);
     const plan = await this.#nextPlan(best, restMs, warn);
     if (this.#isCancelled) return;
     this.#isResting = plan === undefined;
