@@ -19,11 +19,13 @@ import { PLAIN_WASM_MODELS } from './systems.mjs';
  * @property {readonly Which[]} theirs the fastest of these counts
  * @property {'shown' | number | undefined} [mean] the geometric mean: asked at least, only shown, or left out
  * @property {number} [each] asked of every counted model at least
+ * @property {boolean} [countsAll] whether the wide and the tiny model count too
  * @property {readonly string[]} [notCounted] models that are shown beside others of their kind
  */
 
 const ONE_STAGE = { system: 'millrace', backend: 'tensorflow', plan: '1-stage' };
 const TWO_STAGES = { system: 'millrace', backend: 'tensorflow', plan: '2-stage' };
+const TWO_REPLICAS = { system: 'millrace', backend: 'tensorflow', plan: '2-replica' };
 const AUTO = { system: 'millrace', backend: 'tensorflow', plan: 'auto' };
 const WASM_TWO_STAGES = { system: 'millrace', backend: 'wasm', plan: '2-stage' };
 const NODE = { system: 'tfjs-node', backend: 'tensorflow' };
@@ -116,7 +118,35 @@ export const COMPARISONS = [
     ours: AUTO,
     theirs: [NODE, NODE_ONE_THREAD],
     mean: 'shown',
+    each: 1,
+    countsAll: true,
     notCounted: SECOND_LSTM,
+  },
+  {
+    title: 'What `auto` chooses and PyTorch on all cores',
+    about: "PyTorch's own layers in one process, with a thread a core.",
+    peer: 'torch',
+    ours: AUTO,
+    theirs: [{ system: 'torch', backend: 'torch' }],
+    mean: 1.3,
+  },
+  {
+    title: 'What `auto` chooses and the limit of the machine',
+    about: 'The same limit as above.',
+    peer: 'limit',
+    ours: AUTO,
+    theirs: [{ system: 'limit', backend: 'tensorflow' }],
+    mean: 0.9,
+    notCounted: SECOND_LSTM,
+  },
+  {
+    title: 'What `auto` chooses and the best of all plans',
+    about:
+      'All ways to use two workers: one stage, two stages, two replicas. The fastest of them in its own rounds counts.',
+    peer: 'best plan',
+    ours: AUTO,
+    theirs: [ONE_STAGE, TWO_STAGES, TWO_REPLICAS],
+    each: 0.95,
   },
 ];
 
@@ -170,7 +200,7 @@ export function compare(comparison, rows) {
  * @param {readonly Row[]} rows
  * @returns {Line | undefined} nothing when neither side was measured, or when the peer has no such model
  */
-function lineOf({ ours: own, theirs: peers, notCounted }, model, rows) {
+function lineOf({ ours: own, theirs: peers, notCounted, countsAll }, model, rows) {
   const spec = /** @type {import('../models/build.mjs').ModelSpec} */ (MODEL_SPECS[model]);
   if (peers.some(({ backend }) => spec.absentIn?.includes(backend))) return undefined;
   const ours = timeOf(rows, model, own);
@@ -179,7 +209,7 @@ function lineOf({ ours: own, theirs: peers, notCounted }, model, rows) {
   if (ours === undefined && theirs === undefined) return undefined;
   return {
     model,
-    isCounted: spec.uncounted !== true && notCounted?.includes(model) !== true,
+    isCounted: (countsAll === true || spec.uncounted !== true) && notCounted?.includes(model) !== true,
     ours,
     theirs,
     cannotTrain:

@@ -45,6 +45,9 @@ describe('a ratio', () => {
       ['Two stages and the limit of the machine', 0.875],
       ["Two stages and PyTorch's limit", 0.25],
       ['What `auto` chooses and the better of both tfjs-node', 3],
+      ['What `auto` chooses and PyTorch on all cores', 0.4],
+      ['What `auto` chooses and the limit of the machine', 0.7],
+      ['What `auto` chooses and the best of all plans', 0.8],
     ]);
   });
 });
@@ -67,6 +70,13 @@ describe('the mean of ratios', () => {
       ['wide', false],
       ['tiny', false],
     ]);
+  });
+
+  it('counts the wide and the tiny model where none may be slower', () => {
+    const rows = rowsOf({ tiny: { [NODE]: 4, 'millrace tensorflow auto': 5 } });
+    expect(compare(named('What `auto` chooses and the better of both tfjs-node'), rows).least?.ratio).toBe(
+      0.8,
+    );
   });
 
   it("counts tfjs's own LSTM beside tfjs, and the one with sigmoid gates beside PyTorch, never both", () => {
