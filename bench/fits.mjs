@@ -20,8 +20,10 @@ const ASKED = new Map([
   [5, 1.5],
   [30, 1],
 ]);
-/** Steps that tell how many fill the seconds: a short fit, to leave out what a first step costs, and a longer one. */
-const PROBED_STEPS = { few: 5, many: 25 };
+/** Steps of the shorter of two fits whose difference tells what a step takes: start-up and first steps are in both. */
+const FIRST_PROBE = 5;
+/** The difference is to be so long, so that it tells more than what start-up differs by. */
+const PROBED_MS = 1_000;
 
 const program = fileURLToPath(new URL('fits/fit.mjs', import.meta.url));
 const list = (/** @type {string} */ text) => text.split(',');
@@ -41,7 +43,14 @@ for (const name of models) {
     const steps = Math.max(1, Math.round((1_000 * wanted) / msPerStep));
     const plain = await timeFit('plain', name, steps, env);
     const auto = await timeFit('auto', name, steps, {});
-    const row = { model: name, wanted, steps, plainMs: plain.ms, autoMs: auto.ms, plan: auto.plan };
+    const row = {
+      model: name,
+      wanted,
+      steps: plain.steps,
+      plainMs: plain.ms,
+      autoMs: auto.ms,
+      plan: auto.plan,
+    };
     rows.push(row);
     console.log(JSON.stringify(row));
     if (json !== undefined) appendFileSync(json, `${JSON.stringify(row)}\n`);
@@ -57,14 +66,24 @@ async function betterThreads(name) {
   /** @type {[Record<string, string>, number][]} */
   const found = [];
   for (const env of [{}, ONE_THREAD]) {
-    const few = await timeFit('plain', name, PROBED_STEPS.few, env);
-    const many = await timeFit('plain', name, PROBED_STEPS.many, env);
-    found.push([env, (many.ms - few.ms) / (PROBED_STEPS.many - PROBED_STEPS.few)]);
+    found.push([env, await stepMsOf(name, env)]);
   }
   return /** @type {[Record<string, string>, number]} */ (found.sort((one, other) => one[1] - other[1])[0]);
 }
 
-/** @typedef {{ ms: number, plan: string }} Fit */
+/**
+ * @param {string} name
+ * @param {Record<string, string>} env
+ */
+async function stepMsOf(name, env) {
+  const { ms } = await timeFit('plain', name, FIRST_PROBE, env);
+  for (let steps = 4 * FIRST_PROBE; ; steps *= 4) {
+    const longer = await timeFit('plain', name, steps, env);
+    if (longer.ms - ms >= PROBED_MS) return (longer.ms - ms) / (longer.steps - FIRST_PROBE);
+  }
+}
+
+/** @typedef {{ ms: number, plan: string, steps: number }} Fit */
 
 /**
  * @param {'plain' | 'auto'} system

@@ -47,18 +47,24 @@ for (const name of models) {
   const spec = /** @type {import('./models/build.mjs').ModelSpec} */ (MODEL_SPECS[name]);
   // What is measured is kept for this model's four plans alone.
   const cache = mkdtempSync(join(tmpdir(), 'millrace-profiles-'));
-  for (const schedule of SCHEDULES) {
-    for (const microBatches of MICRO_BATCHES) {
-      const { predictedMs, comparison } = await measure(spec, { schedule, microBatches, cache });
-      const measuredMs = /** @type {number} */ (comparison.measuredMs);
-      const row = { model: name, schedule, microBatches, predictedMs, measuredMs };
-      rows.push({ ...row, error: measuredMs / predictedMs - 1 });
-      if (json !== undefined) appendFileSync(json, `${JSON.stringify(rows.at(-1))}\n`);
-      console.log(JSON.stringify(rows.at(-1)));
-      if (calls) console.table(comparison.calls);
+  try {
+    for (const schedule of SCHEDULES) {
+      for (const microBatches of MICRO_BATCHES) {
+        const {
+          predictedMs,
+          measuredMs,
+          calls: compared,
+        } = await measure(spec, { schedule, microBatches, cache });
+        const row = { model: name, schedule, microBatches, predictedMs, measuredMs };
+        rows.push({ ...row, error: measuredMs / predictedMs - 1 });
+        if (json !== undefined) appendFileSync(json, `${JSON.stringify(rows.at(-1))}\n`);
+        console.log(JSON.stringify(rows.at(-1)));
+        if (calls) console.table(compared);
+      }
     }
+  } finally {
+    rmSync(cache, { recursive: true });
   }
-  rmSync(cache, { recursive: true });
 }
 report();
 
@@ -85,7 +91,10 @@ async function measure(spec, options) {
       await trainer.fit(x, y, { batchSize: spec.batch, epochs: 1, shuffle: false, verbose: 0 });
       tf.dispose([x, y]);
     }
-    return { predictedMs, comparison: trainer.timeline().comparison };
+    const { comparison, steps: recorded } = trainer.timeline();
+    // Without those that warm up.
+    const periods = recorded.slice(-steps).flatMap(({ periodMs }) => periodMs ?? []);
+    return { predictedMs, measuredMs: median(periods), calls: comparison.calls };
   } finally {
     await trainer.close();
     model.dispose();

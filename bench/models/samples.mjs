@@ -16,10 +16,12 @@ export function samplesFor(model, spec, steps) {
       model.outputs[0],
     ]);
     const shape = [count, .../** @type {number[]} */ (input.shape.slice(1))];
-    const takesTokens = model.layers.some(layer => layer.getClassName() === 'Embedding');
     const classes = /** @type {number} */ (output.shape.at(-1));
     return {
-      x: takesTokens ? tf.randomUniform(shape, 0, 500, 'int32') : tf.randomNormal(shape),
+      x:
+        spec.vocabulary === undefined
+          ? tf.randomNormal(shape)
+          : tf.randomUniform(shape, 0, spec.vocabulary, 'int32'),
       y:
         classes > 1
           ? tf.cast(

@@ -30,7 +30,7 @@ export function pageText(rows, facts, measurement) {
     '## Summary',
     wrap(
       `A ratio is the other's time divided by Millrace's: above 1, Millrace is faster. Means are geometric, over ${countedModels().join(', ')}, ` +
-        'beside PyTorch over lstm-sigmoid in place of lstm. Other models are shown and not counted.',
+        'beside PyTorch over lstm-sigmoid in place of lstm. Other models are shown, and counted only where none may be slower than plain tfjs.',
     ),
     summaryTable(compared),
     '## Ratios',
@@ -67,8 +67,8 @@ function introduction({ date, cpu, cores, memoryGib, platform, versions }, { rou
     ),
     '## How it was measured',
     wrap(
-      'Every system is a process of its own. For one model all of them are started and warmed up; then they take turns, ' +
-        `${rounds} rounds of about ${(stretchMs / 1_000).toFixed(1)} s each, with a pause between, so that whatever disturbs the machine hits all alike. ` +
+      'Every system is a process of its own. For one model all of them are started and warmed up; then they take turns (those on wasm afterwards, among themselves), ' +
+        `${rounds} rounds of about ${(stretchMs / 1_000).toFixed(1)} s each or ten steps if those take up to 2 s, with a pause between, so that whatever disturbs the machine hits all alike. ` +
         'Quoted is the median of the rounds.',
     ),
     wrap(

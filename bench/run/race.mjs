@@ -2,6 +2,7 @@
 /**
  * One model, all systems: each starts from the same weights and is compared after a few steps, so that nobody times different
  * work; then they take turns, a stretch of steps each, round after round, so that whatever disturbs the machine hits all alike.
+ * Systems on wasm do so afterwards, among themselves.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -64,9 +65,9 @@ export async function race(name, { systems: wanted, rounds, stretchMs, say }) {
     const systems = systemsFor(name, spec, directory).filter(
       ({ system }) => wanted?.includes(system) ?? true,
     );
-    // Systems on wasm are compared with one another alone. All at once, large models would take more than 24 GB.
-    const groups = [true, false].map(isWasm =>
-      systems.filter(({ backend }) => (backend === 'wasm') !== isWasm),
+    // The first group has the reference in it. Systems on wasm are compared with one another alone. All at once, large models would take more than 24 GB.
+    const groups = [false, true].map(isWasm =>
+      systems.filter(({ backend }) => (backend === 'wasm') === isWasm),
     );
     const rows = [];
     let firstId = 0;

@@ -1,15 +1,16 @@
 /** Loss and metrics of one model output on made-up targets, for whoever times the layers that make it. */
 import * as tf from '@tensorflow/tfjs';
 import type { NamedFunction } from '../protocol/stage-spec.js';
+import type { LossOrMetric } from '../tfjs/internals.js';
 import type { OutputFunctions } from './functions.js';
 
+/** A function of the user's own may ask for targets of another shape: such a one is left out. */
 export class MeasuredLoss {
   readonly value: number;
   readonly #functions: OutputFunctions;
   readonly #takesLabels: boolean;
+  readonly #refused = new Set<LossOrMetric>();
   #target: tf.Tensor | undefined;
-  /** A function of the user's own may ask for targets of another shape: it is left out then. */
-  #isKnown = true;
 
   /** @param value the model's output */
   constructor(value: number, functions: OutputFunctions, loss: NamedFunction) {
@@ -18,26 +19,29 @@ export class MeasuredLoss {
     this.#takesLabels = loss === 'sparseCategoricalCrossentropy';
   }
 
-  /** The mean loss, on the tape; the caller's. */
+  /** The mean loss, for a caller that records a tape, whose scope takes what else is made; `undefined` where it is left out. */
   loss(output: tf.Tensor): tf.Scalar | undefined {
-    return this.#attempt(() => tf.keep(tf.mean(this.#functions.loss(this.#targetFor(output), output))));
+    const { loss } = this.#functions;
+    return this.#attempt(loss, () => tf.keep(tf.mean(loss(this.#targetFor(output), output))));
   }
 
   /** Reads the loss and evaluates the metrics, as is done for every micro-batch. */
-  report(loss: tf.Scalar, output: tf.Tensor): void {
-    loss.dataSync();
+  report(loss: tf.Scalar | undefined, output: tf.Tensor): void {
+    loss?.dataSync();
     for (const { evaluate, decomposable } of this.#functions.metrics) {
-      if (decomposable)
-        this.#attempt(() => tf.mean(evaluate(this.#targetFor(output), output) as tf.Scalar).dataSync());
+      if (!decomposable) continue;
+      this.#attempt(evaluate, () =>
+        tf.tidy(() => tf.mean(evaluate(this.#targetFor(output), output)).dataSync()),
+      );
     }
   }
 
-  #attempt<T>(run: () => T): T | undefined {
-    if (!this.#isKnown) return undefined;
+  #attempt<T>(function_: LossOrMetric, run: () => T): T | undefined {
+    if (this.#refused.has(function_)) return undefined;
     try {
-      return tf.tidy(run as () => tf.TensorContainer) as T;
+      return run();
     } catch {
-      this.#isKnown = false;
+      this.#refused.add(function_);
       return undefined;
     }
   }

@@ -10,6 +10,7 @@ import { lowerLayer } from './lowering/index.js';
 import type { MeasuredLoss } from './measured-loss.js';
 import { WeightGradients } from './weight-gradients.js';
 
+/** One pass calls `forward`, `backwardInput`, `backwardWeight` and `accumulate` in this order; each returns its milliseconds. */
 export class MeasuredNode {
   /** Weights that an optimizer would step, in the order of `gradients`. */
   readonly variables: readonly tf.Variable[];
@@ -88,9 +89,9 @@ export class MeasuredNode {
     }
     const lossIds = new Map<number, number>();
     for (const { of, loss } of result.losses) {
+      of.report(loss, values.get(of.value)!.tensor);
       if (loss === undefined) continue;
       lossIds.set(of.value, loss.id);
-      of.report(loss, values.get(of.value)!.tensor);
       loss.dispose();
     }
     this.#lossIds = lossIds;

@@ -1,10 +1,12 @@
 /** Measuring layers leaves nothing behind, whatever they are. */
+import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadBackend } from '#internal/backends/index.js';
 import { describeWhole, readGraph } from '#internal/model/index.js';
-import type { CompileSpec, StageSpec } from '#internal/protocol/stage-spec.js';
+import type { CompileSpec, NamedFunction, StageSpec } from '#internal/protocol/stage-spec.js';
 import { resolveFunctions } from '#internal/stages/functions.js';
+import { MeasuredLoss } from '#internal/stages/measured-loss.js';
 import { profileNodes } from '#internal/stages/profile.js';
 import { describeOnBackends, useBackend } from '../helpers/backends.js';
 import { tensorCount } from '../helpers/compare.js';
@@ -22,10 +24,12 @@ function wrapped(): tf.LayersModel {
 }
 
 const ADAMAX = { learningRate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 0 };
+const refFrom = (name: string): { readonly ref: { readonly module: string; readonly name: string } } => ({
+  ref: { module: fileURLToPath(new URL('fixtures/profile-functions.mjs', import.meta.url)), name },
+});
+const SIGMOID_LOSS = refFrom('logSigmoidLoss');
 /** As a function does that wants targets of another shape. */
-const REFUSED = {
-  ref: { module: 'data:text/javascript,export function refuse() { throw new Error("no"); }', name: 'refuse' },
-};
+const REFUSED = refFrom('refuse');
 
 describeOnBackends('measured layers', name => {
   const ask = async (spoil: (spec: StageSpec) => StageSpec, changed: Partial<CompileSpec> = {}) => {
@@ -59,12 +63,14 @@ describeOnBackends('measured layers', name => {
     for (const { forwardMs } of profiles) expect(forwardMs).toBeGreaterThan(0);
   });
 
-  it('cost an addition for each weight that learns, and a step', async () => {
-    const profiles = await ask(spec => spec);
-    for (const { accumulateMs, backwardWeightMs } of profiles) {
+  it('cost an addition for each call with weights that learn, and one step for each layer', async () => {
+    const [first, again, ...others] = await ask(spec => spec);
+    for (const { accumulateMs, backwardWeightMs } of [first!, again!, ...others]) {
       expect(accumulateMs).toBeGreaterThan(0);
       expect(backwardWeightMs).toBeGreaterThan(0);
     }
+    for (const { stepMs } of [first!, ...others]) expect(stepMs).toBeGreaterThan(0);
+    expect(again!.stepMs).toBe(0);
     const frozen = await ask(spec => ({ ...spec, trainable: [] }));
     for (const { stepMs } of frozen) expect(stepMs).toBe(0);
   });
@@ -74,14 +80,12 @@ describeOnBackends('measured layers', name => {
     expect(profiles).toHaveLength(4);
   });
 
-  it('are measured without a loss or metric that takes other targets', async () => {
-    const sparse = {
-      losses: ['sparseCategoricalCrossentropy'],
-      outputs: [{ name: 'out', shape: [null, 3] }],
-    };
-    for (const changed of [sparse, { losses: [REFUSED], metrics: [[]] }, { metrics: [[REFUSED]] }]) {
-      expect(await ask(spec => spec, changed)).toHaveLength(4);
-    }
+  it('are measured with losses that read what they have computed again for their gradient', async () => {
+    expect(await ask(spec => spec, { losses: [SIGMOID_LOSS] })).toHaveLength(4);
+  });
+
+  it('are measured without a loss that takes other targets', async () => {
+    expect(await ask(spec => spec, { losses: [REFUSED], metrics: [[]] })).toHaveLength(4);
   });
 
   it('go when a later one cannot be built', async () => {
@@ -90,5 +94,56 @@ describeOnBackends('measured layers', name => {
       layers: [...spec.layers.slice(0, -1), { ...spec.layers.at(-1)!, className: 'Nowhere' }],
     }));
     await expect(refused).rejects.toThrow(/Nowhere/);
+  });
+});
+
+describe('the loss of made-up targets', () => {
+  const COLUMNS = 3;
+  const lossOf = (named: NamedFunction, loss: (target: tf.Tensor, output: tf.Tensor) => tf.Tensor) => {
+    const functions = { loss, lossWeight: 1, metrics: [] };
+    const measured = new MeasuredLoss(0, functions, named);
+    const value = measured.loss(tf.ones([2, COLUMNS]));
+    measured.dispose();
+    return value;
+  };
+
+  it('takes class indices where the loss does', async () => {
+    await useBackend('cpu');
+    const shapes: number[][] = [];
+    for (const name of ['sparseCategoricalCrossentropy', 'meanSquaredError']) {
+      const loss = lossOf(name, (target, output) => {
+        shapes.push(target.shape);
+        return output;
+      });
+      expect(loss?.dataSync()[0]).toBe(1);
+    }
+    expect(shapes).toEqual([
+      [2, 1],
+      [2, COLUMNS],
+    ]);
+  });
+
+  it('is left out, and its metrics are not, where the loss refuses them', async () => {
+    await useBackend('cpu');
+    let evaluated = 0;
+    const measured = new MeasuredLoss(
+      0,
+      {
+        loss: () => {
+          throw new Error('no');
+        },
+        lossWeight: 1,
+        metrics: [
+          { evaluate: (_, output) => tf.tidy(() => tf.mul(output, ++evaluated)), decomposable: true },
+        ],
+      },
+      'meanSquaredError',
+    );
+    const output = tf.ones([2, COLUMNS]);
+    expect(measured.loss(output)).toBeUndefined();
+    measured.report(undefined, output);
+    expect(evaluated).toBe(1);
+    measured.dispose();
+    output.dispose();
   });
 });

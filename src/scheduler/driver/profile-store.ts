@@ -64,16 +64,16 @@ export function modelFacts(graph: ModelGraph): Json {
   };
 }
 
-/** The optimizer by class and flags: rates and moments are numbers, which take no time, and so are the losses' weights. */
+/** Losses, metrics, and the optimizer by class and flags: rates, moments and the losses' weights are numbers, which take no time. */
 export function compileFacts({ optimizer, losses, metrics }: CompileSpec): Json {
   const { className, config } = optimizer;
   const flags = Object.entries(config).filter(([, value]) => typeof value !== 'number');
-  const named = (functions: readonly NamedFunction[]): Json =>
+  const namesOf = (functions: readonly NamedFunction[]): Json =>
     functions.map(named => (typeof named === 'string' ? named : { ...named.ref }));
   return {
     optimizer: { className, config: Object.fromEntries(flags) },
-    losses: named(losses),
-    metrics: metrics.map(named),
+    losses: namesOf(losses),
+    metrics: metrics.map(namesOf),
   };
 }
 

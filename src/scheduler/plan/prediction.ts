@@ -22,7 +22,10 @@ export interface StageCost {
   readonly forward: CallCost;
   readonly backwardInput: CallCost;
   readonly backwardWeight: CallCost;
-  /** Adding gradients of the weights to those of earlier micro-batches. */
+  /**
+   * Adding gradients of the weights to those of earlier micro-batches, once for each W. Where W of several micro-batches adds up
+   * its own, as it does where they are not one product, that is left out.
+   */
   readonly accumulateMs: number;
   /** The optimizer's step, once a mini-batch, over what one replica steps. */
   readonly stepMs: number;

@@ -4,7 +4,8 @@
  * It begins with a guess that needs no measuring, replicas alone, and halves their number while that is faster: a small model
  * loses more by sharing than it gains. Where training goes on for long enough, the layers are measured, plans with stages
  * are simulated, and those that may be faster are tried. Every trial is a stretch of training steps like any other; what
- * changing the plan costs is spent only where the rest of the training is long enough to win it back.
+ * changing the plan costs is spent only where what follows is expected to be long enough to win it back: the rest of the
+ * present `fit`, or as long as the trainer has trained so far.
  */
 import { isSamePlan, type ModelPlan } from '../model-plan.js';
 import { Trial } from './trial.js';
@@ -39,9 +40,9 @@ export interface TriedPlan {
   readonly measuredMs: number | undefined;
 }
 
-/** The rest of the training must take so many times as long as changing the plan. */
+/** What follows must take so many times as long as changing the plan. */
 const WORTH_CHANGING = 10;
-/** The rest of the training from which measuring the layers pays: it takes two or three seconds and may win a quarter. */
+/** What must follow so that measuring the layers pays: it takes two or three seconds and may win a quarter. */
 const WORTH_MEASURING_MS = 20_000;
 /** What another plan must be faster by. Trials differ by that much from one to the next. */
 const LEAST_GAIN = 0.03;
