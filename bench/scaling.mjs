@@ -12,9 +12,8 @@ import { appendFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import * as tf from '@tensorflow/tfjs';
 import { Command } from 'commander';
-import { pipeline } from 'millrace';
-import { buildModel, lossOf, MODEL_SPECS, SETUP_MODULE } from './models/build.mjs';
-import { samplesFor } from './models/samples.mjs';
+import { MODEL_SPECS } from './models/build.mjs';
+import { withTrainer } from './run/trainer.mjs';
 
 const STRETCH_MS = 700;
 const WARM_UP_STEPS = 4;
@@ -68,33 +67,13 @@ function plansOf(workers) {
  * @param {string} name of the model
  * @param {import('millrace').PipelineOptions} options
  */
-async function measure(name, options) {
+function measure(name, options) {
   const spec = /** @type {import('./models/build.mjs').ModelSpec} */ (MODEL_SPECS[name]);
-  const model = buildModel(spec);
-  model.compile({ optimizer: 'adam', loss: lossOf(spec) });
-  const trainer = await pipeline(model, {
-    batchSize: spec.batch,
-    setup: SETUP_MODULE,
-    batchNorm: 'micro-batch',
-    ...options,
-  });
-  try {
-    /** @param {number} steps */
-    const msPerStep = async steps => {
-      const { x, y } = samplesFor(model, spec, steps);
-      const start = performance.now();
-      await trainer.fit(x, y, { batchSize: spec.batch, epochs: 1, shuffle: false, verbose: 0 });
-      const ms = performance.now() - start;
-      tf.dispose([x, y]);
-      return ms / steps;
-    };
-    await msPerStep(WARM_UP_STEPS);
-    const steps = Math.max(WARM_UP_STEPS, Math.round(STRETCH_MS / (await msPerStep(WARM_UP_STEPS))));
-    const ms = Math.min(await msPerStep(steps), await msPerStep(steps));
+  return withTrainer(spec, options, async (trainer, train) => {
+    await train(WARM_UP_STEPS);
+    const steps = Math.max(WARM_UP_STEPS, Math.round(STRETCH_MS / (await train(WARM_UP_STEPS))));
+    const ms = Math.min(await train(steps), await train(steps));
     const { microBatches, prediction } = trainer.plan;
     return { msPerStep: ms, predictedMs: prediction?.periodMs, microBatches, steps };
-  } finally {
-    await trainer.close();
-    model.dispose();
-  }
+  });
 }

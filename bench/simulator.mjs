@@ -12,11 +12,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { Command } from 'commander';
-import { pipeline } from 'millrace';
 import { formatTable } from '#internal/report/table.js';
-import { buildModel, lossOf, MODEL_SPECS, SETUP_MODULE } from './models/build.mjs';
-import { samplesFor } from './models/samples.mjs';
+import { MODEL_SPECS } from './models/build.mjs';
 import { median } from './run/statistics.mjs';
+import { withTrainer } from './run/trainer.mjs';
 
 /** Asked of the errors. */
 const [MEDIAN_LIMIT, LARGEST_LIMIT] = [0.15, 0.3];
@@ -72,33 +71,18 @@ report();
  * @param {import('./models/build.mjs').ModelSpec} spec
  * @param {import('millrace').PipelineOptions} options
  */
-async function measure(spec, options) {
-  const model = buildModel(spec);
-  model.compile({ optimizer: 'adam', loss: lossOf(spec) });
-  const trainer = await pipeline(model, {
-    batchSize: spec.batch,
-    setup: SETUP_MODULE,
-    batchNorm: 'micro-batch',
-    stages: 2,
-    timelineSteps: 10_000,
-    ...options,
-  });
-  try {
+function measure(spec, options) {
+  const plan = { stages: 2, timelineSteps: 10_000, ...options };
+  return withTrainer(spec, plan, async (trainer, train) => {
     const predictedMs = /** @type {number} */ (trainer.plan.prediction?.periodMs);
     const steps = Math.max(8, Math.round(STRETCH_MS / predictedMs));
-    for (const count of [WARM_UP_STEPS, steps]) {
-      const { x, y } = samplesFor(model, spec, count);
-      await trainer.fit(x, y, { batchSize: spec.batch, epochs: 1, shuffle: false, verbose: 0 });
-      tf.dispose([x, y]);
-    }
+    await train(WARM_UP_STEPS);
+    await train(steps);
     const { comparison, steps: recorded } = trainer.timeline();
     // Without those that warm up.
     const periods = recorded.slice(-steps).flatMap(({ periodMs }) => periodMs ?? []);
     return { predictedMs, measuredMs: median(periods), calls: comparison.calls };
-  } finally {
-    await trainer.close();
-    model.dispose();
-  }
+  });
 }
 
 function report() {

@@ -1,13 +1,14 @@
 // @ts-check
 /**
  * One whole fit in a process of its own, as a user would write it: `node fit.mjs plain|auto MODEL STEPS`. Prints the milliseconds
- * from the compiled model to its trained weights as JSON. The trainer gets no options but the module that knows the layers.
+ * from the compiled model to its trained weights as JSON. The trainer is told the size of its mini-batches and the module that
+ * knows the layers, and nothing of how to use the machine; it keeps nothing on disk.
  */
 import { createRequire } from 'node:module';
 import * as tf from '@tensorflow/tfjs';
 import { pipeline } from 'millrace';
 import { buildModel, lossOf, MODEL_SPECS, SETUP_MODULE } from '../models/build.mjs';
-import { samplesFor } from '../models/samples.mjs';
+import { makeSamples } from '../models/samples.mjs';
 
 /** Mini-batches an epoch: longer fits take more epochs of the same samples. */
 const EPOCH_STEPS = 50;
@@ -22,7 +23,7 @@ if (system === 'plain') {
 const model = buildModel(spec);
 model.compile({ optimizer: 'adam', loss: lossOf(spec) });
 const epochs = Math.ceil(Number(steps) / EPOCH_STEPS);
-const { x, y } = samplesFor(model, spec, Math.ceil(Number(steps) / epochs));
+const { x, y } = makeSamples(spec, Math.ceil(Number(steps) / epochs));
 const args = { batchSize: spec.batch, epochs, verbose: /** @type {0} */ (0) };
 
 const start = performance.now();

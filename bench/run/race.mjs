@@ -10,6 +10,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
 import { buildModel, MODEL_SPECS } from '../models/build.mjs';
+import { makeSamples } from '../models/samples.mjs';
 import { BASE_BATCHES, namedWeights, readArrays, writeTensors } from '../models/state.mjs';
 import { Peer } from './peer.mjs';
 import { spread } from './statistics.mjs';
@@ -227,16 +228,7 @@ class Entrant {
 function writeStart(spec, directory) {
   const model = buildModel(spec);
   writeTensors(directory, 'weights', namedWeights(model));
-  const count = BASE_BATCHES * spec.batch;
-  const shape = [count, ...spec.input];
-  const x =
-    spec.vocabulary === undefined
-      ? tf.randomNormal(shape, 0, 1, 'float32', 1)
-      : tf.cast(tf.randomUniform(shape, 0, spec.vocabulary, 'int32', 1), 'float32');
-  const y =
-    spec.classes === undefined
-      ? tf.randomNormal([count, 1], 0, 1, 'float32', 2)
-      : tf.cast(tf.oneHot(tf.randomUniform([count], 0, spec.classes, 'int32', 2), spec.classes), 'float32');
+  const { x, y } = makeSamples(spec, BASE_BATCHES);
   writeTensors(directory, 'samples', [
     { name: 'x', tensor: x },
     { name: 'y', tensor: y },

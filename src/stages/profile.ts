@@ -55,7 +55,7 @@ export function profileNodes(
     }
     // A layer that is called again has been counted.
     const steps = spec.nodes.map(
-      ({ layer }, index) => !spec.nodes.slice(0, index).some(one => one.layer === layer),
+      ({ layer }, index) => spec.nodes.findIndex(one => one.layer === layer) === index,
     );
     const start = nowMs();
     // The warm-up's times count nothing: compilation and first allocations are in them.
@@ -89,25 +89,19 @@ function onePass(
 ): NodeProfile[] {
   const values = new Map(inputs);
   const times = nodes.map(() => ({ ...NOTHING }));
-  const each = (
-    some: readonly MeasuredNode[],
-    kind: keyof NodeProfile,
-    run: (node: MeasuredNode) => number,
-  ) => {
-    for (const node of some) times[nodes.indexOf(node)]![kind] = run(node);
-  };
   try {
-    let kept: MeasuredNode[] = [];
+    /** Indices, the last node first. */
+    let kept: number[] = [];
     let keptBytes = 0;
     for (const [index, node] of nodes.entries()) {
       times[index]!.forwardMs = node.forward(values);
       times[index]!.outputBytes = node.outputBytes;
-      kept.unshift(node);
+      kept.unshift(index);
       keptBytes += node.outputBytes;
       if (keptBytes < KEPT_BYTES && index < nodes.length - 1) continue;
-      each(kept, 'backwardInputMs', one => one.backwardInput(values));
-      each(kept, 'backwardWeightMs', one => one.backwardWeight());
-      each(kept, 'accumulateMs', one => one.accumulate());
+      for (const one of kept) times[one]!.backwardInputMs = nodes[one]!.backwardInput(values);
+      for (const one of kept) times[one]!.backwardWeightMs = nodes[one]!.backwardWeight();
+      for (const one of kept) times[one]!.accumulateMs = nodes[one]!.accumulate();
       kept = [];
       keptBytes = 0;
     }
