@@ -55,13 +55,6 @@ export const FUSED_KERNELS: readonly FusedKernelRow[] = [
     separatesWeights: undefined,
   },
   { kernel: 'MillraceEmbedding', backends: TENSORFLOW, usedBy: ['Embedding'], separatesWeights: true },
-  {
-    // With sigmoid gates and tanh, TensorFlow's own op over all steps; its gradient makes all gradients in one pass.
-    kernel: 'MillraceBlockLstm',
-    backends: TENSORFLOW,
-    usedBy: ['LSTM'],
-    separatesWeights: false,
-  },
   { kernel: 'MillraceLstm', backends: TENSORFLOW, usedBy: ['LSTM'], separatesWeights: true },
   { kernel: 'MillraceHeapLstm', backends: ['wasm'], usedBy: ['LSTM'], separatesWeights: true },
   { kernel: 'MillraceGru', backends: TENSORFLOW, usedBy: ['GRU'], separatesWeights: true },

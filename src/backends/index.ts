@@ -91,7 +91,7 @@ function prepare(name: BackendName): string[] {
     ? [
         'The program had loaded @tensorflow/tfjs-node before it called pipeline(), with thread counts that every worker ' +
           'now shares. Workers run at about 60 % of their speed that way. They load tfjs-node by themselves, so import ' +
-          '@tensorflow/tfjs in its place; or set TF_NUM_INTRAOP_THREADS=1 and TF_NUM_INTEROP_THREADS=1 before starting Node.',
+          '@tensorflow/tfjs in its place; or set TF_NUM_INTRAOP_THREADS=1 and TF_NUM_INTEROP_THREADS=-1 before starting Node.',
       ]
     : [];
 }

@@ -14,12 +14,14 @@ const MIXED = fileURLToPath(new URL('fixtures/mixed-imports.mjs', import.meta.ur
 const OWN_TFJS = join(ROOT, 'node_modules', '@tensorflow', 'tfjs-layers');
 
 /** Threads as a user's shell has them: those of the tests are set by Millrace itself. */
-async function node(args: readonly string[], threads?: string): Promise<string> {
+async function node(
+  args: readonly string[],
+  threads: Readonly<Record<string, string>> = {},
+): Promise<string> {
   const env = { ...process.env };
-  for (const name of ['TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS']) {
-    if (threads === undefined) delete env[name];
-    else env[name] = threads;
-  }
+  delete env['TF_NUM_INTRAOP_THREADS'];
+  delete env['TF_NUM_INTEROP_THREADS'];
+  Object.assign(env, threads);
   return (await run(process.execPath, args, { env, timeout: 110_000 })).stdout;
 }
 
@@ -34,7 +36,11 @@ interface Outcome {
   readonly actual: readonly number[];
 }
 
-async function outcomeOf(order: Order, backend: string, threads?: string): Promise<Outcome> {
+async function outcomeOf(
+  order: Order,
+  backend: string,
+  threads?: Readonly<Record<string, string>>,
+): Promise<Outcome> {
   const lines = (await node([MIXED, JSON.stringify(order), backend], threads)).trim().split('\n');
   return JSON.parse(lines.at(-1)!) as Outcome;
 }
@@ -99,7 +105,10 @@ describe.runIf(backends().includes('tensorflow'))('tfjs and tfjs-node in one pro
   const nodeFirst: Order = [['node', 'import'], ['millrace', 'import'], ['train']];
 
   it('are no reason for a warning where the environment asks for one thread', async () => {
-    const outcome = await outcomeOf(nodeFirst, 'tensorflow', '1');
+    const outcome = await outcomeOf(nodeFirst, 'tensorflow', {
+      TF_NUM_INTRAOP_THREADS: '1',
+      TF_NUM_INTEROP_THREADS: '-1',
+    });
     expectSameTraining(outcome);
     expect(outcome.warnings).toEqual([]);
   });

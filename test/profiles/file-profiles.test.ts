@@ -109,11 +109,11 @@ describe('measured times', () => {
 describe('a file that is not as it was written', () => {
   it.each([
     ['empty', ''],
-    ['cut off', '{"format":2,"sizes":[{"rows":4,'],
+    ['cut off', '{"format":3,"sizes":[{"rows":4,'],
     ['of another format', JSON.stringify({ format: 1, sizes: SIZES })],
-    ['without sizes', JSON.stringify({ format: 2 })],
-    ['of the wrong types', JSON.stringify({ format: 2, sizes: [{ rows: '4', units: [] }] })],
-    ['of impossible times', JSON.stringify({ format: 2, sizes: [{ rows: 4, units: [unit(-1)] }] })],
+    ['without sizes', JSON.stringify({ format: 3 })],
+    ['of the wrong types', JSON.stringify({ format: 3, sizes: [{ rows: '4', units: [] }] })],
+    ['of impossible times', JSON.stringify({ format: 3, sizes: [{ rows: 4, units: [unit(-1)] }] })],
     ['binary', '\u0000\u0001\u0002'],
   ])('because it is %s counts as none, and is written anew', async (_, text) => {
     await store.write(FACTS, SIZES);

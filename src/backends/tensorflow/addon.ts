@@ -30,7 +30,11 @@ export interface PreparedAddon {
   readonly hasOneThread: boolean;
 }
 
-const THREAD_VARIABLES = ['TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS'];
+/**
+ * One thread inside an op. A negative number of threads between ops has a graph's ops run in the thread that calls it: with one
+ * thread for them, all workers would wait for the same one.
+ */
+const THREADS = { TF_NUM_INTRAOP_THREADS: '1', TF_NUM_INTEROP_THREADS: '-1' } as const;
 
 let prepared: PreparedAddon | undefined;
 
@@ -61,7 +65,7 @@ export function prepareAddon(): PreparedAddon {
   const path = findAddon();
   const loadedBefore = requireFromHere.cache[path] !== undefined;
   if (!loadedBefore) {
-    for (const variable of THREAD_VARIABLES) process.env[variable] = '1';
+    Object.assign(process.env, THREADS);
     process.env['TF_ENABLE_ONEDNN_OPTS'] ??= '1';
     // TensorFlow's start-up notices say nothing about the user's program.
     process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
@@ -81,7 +85,7 @@ export function prepareAddon(): PreparedAddon {
   const module = requireFromHere.cache[requireFromHere.resolve(path)];
   if (!loadedBefore && module !== undefined) module.exports = guardBinding(addon);
   for (const name of ATTRIBUTE_NAMES) enterAttributeName(addon, name);
-  const hasOneThread = THREAD_VARIABLES.every(variable => process.env[variable] === '1');
+  const hasOneThread = Object.entries(THREADS).every(([variable, count]) => process.env[variable] === count);
   prepared = { version: addon.TF_Version ?? 'unknown', loadedBefore, hasOneThread };
   return prepared;
 }

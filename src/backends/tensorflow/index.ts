@@ -6,6 +6,7 @@ import { assertOneTensorflowBuild, provideRemovedNodeUtilities } from '../../set
 import type { Backend } from '../backend.js';
 import { isFusionOn } from '../fusion.js';
 import { fusedOperations } from './fused/index.js';
+import { type RecordableBinding, recordable } from './graph/index.js';
 import { accumulateInPlace, copy, slotUpdate } from './memory.js';
 import { type GuardedBinding, guardBinding } from './onednn-guard.js';
 import { resourceOptimizer } from './optimizers/index.js';
@@ -32,8 +33,11 @@ export async function loadTensorflowBackend(): Promise<Backend> {
       'tfjs-node loaded, but its backend did not register with this copy of tfjs.',
     );
   }
-  const backend = tf.backend() as unknown as { binding: NodeBackend['binding'] & GuardedBinding };
-  backend.binding = guardBinding(backend.binding);
+  const backend = tf.backend() as unknown as {
+    binding: NodeBackend['binding'] & GuardedBinding & RecordableBinding;
+  };
+  // The guard on top: what it runs in an op's place is what is recorded.
+  backend.binding = guardBinding(recordable(backend.binding));
   const { binding } = backend;
   const raw = rawOps();
   const update = slotUpdate(raw);

@@ -23,24 +23,12 @@ interface Binding {
   readonly TF_BOOL: number;
   readonly TF_FLOAT: number;
   readonly TF_INT32: number;
-  readonly TF_INT64: number;
   readonly TF_Version: string;
-  createTensor(shape: readonly number[], type: number, data: Int32Array): number;
-}
-
-/** What the backend knows of a tensor's data. */
-interface TensorEntry {
-  readonly shape: readonly number[];
-  readonly dtype: number;
-  readonly id: number;
-  readonly values: null;
-  readonly refCount: number;
 }
 
 /** The members of tfjs-node's backend that Millrace uses. */
 export interface NodeBackend {
   readonly binding: Binding;
-  readonly tensorMap: { set(dataId: object, entry: TensorEntry): void };
   executeSingleOutput(op: string, attributes: readonly Attribute[], inputs: tf.TensorInfo[]): tf.Tensor;
   executeMultipleOutputs(
     op: string,
@@ -81,19 +69,6 @@ export class RawOps {
   /** Runs an op on float32 tensors that has no attribute but their type. */
   map(op: string, ...inputs: tf.TensorInfo[]): tf.Tensor {
     return this.#backend.executeSingleOutput(op, this.float, inputs);
-  }
-
-  /**
-   * A whole number of 64 bits, which some ops want as input and tfjs does not know: it passes for an int32 tensor. Casting one
-   * would do too, but tfjs-node warns on the console at every such output.
-   */
-  int64(value: number): tf.Tensor {
-    const { binding, tensorMap } = this.#backend;
-    // The lower half first: tfjs-node itself supports no other byte order.
-    const id = binding.createTensor([], binding.TF_INT64, new Int32Array([value, 0]));
-    const dataId = {};
-    tensorMap.set(dataId, { shape: [], dtype: binding.TF_INT64, id, values: null, refCount: 1 });
-    return tf.engine().makeTensorFromTensorInfo({ dataId, shape: [], dtype: 'int32' });
   }
 
   type(name: AttributeName, type: RawType = 'float32'): Attribute {

@@ -23,14 +23,12 @@ const LARGE_ROWS = 1_000;
 
 type Make = (operations: FusedOperations) => tf.Tensor;
 
-const callLstm =
-  (gates: { gate: 'hardSigmoid' | 'sigmoid' } = recurrent): Make =>
-  ops =>
-    ops.lstm(
-      uniform([2, 4, 3], 1) as tf.Tensor3D,
-      { kernel: uniform([3, 8], 2), recurrentKernel: uniform([2, 8], 3), bias: uniform([8], 4) },
-      { ...recurrent, ...gates },
-    );
+const callLstm: Make = ops =>
+  ops.lstm(
+    uniform([2, 4, 3], 1) as tf.Tensor3D,
+    { kernel: uniform([3, 8], 2), recurrentKernel: uniform([2, 8], 3), bias: uniform([8], 4) },
+    recurrent,
+  );
 
 const callGru: Make = ops =>
   ops.gru(
@@ -57,9 +55,8 @@ const CALLS: Record<string, Make> = {
   MillraceActivationOfOutput: ops => ops.activation(uniform([3, 4], 1), 'sigmoid'),
   MillraceActivationOfInput: ops => ops.activation(uniform([3, 4], 1), 'softplus'),
   MillraceEmbedding: ops => ops.embedding(uniform([5, 3], 1), tf.tensor2d([[0, 2, 4]], undefined, 'int32')),
-  MillraceLstm: callLstm(),
-  MillraceBlockLstm: callLstm({ gate: 'sigmoid' }),
-  MillraceHeapLstm: callLstm(),
+  MillraceLstm: callLstm,
+  MillraceHeapLstm: callLstm,
   MillraceGru: callGru,
   MillraceHeapGru: callGru,
   MillraceGlobalAverage: ops => ops.globalAverage(uniform([2, 3, 4, 2], 1)),

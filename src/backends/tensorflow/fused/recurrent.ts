@@ -7,8 +7,9 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { RecurrentSettings } from '../../fused-operations.js';
+import { graphFunction } from '../graph/index.js';
 import { rawOps } from '../raw-ops.js';
-import { reshapeRaw } from './dense.js';
+import { matMul, reshapeRaw } from './dense.js';
 
 export interface Gate {
   /** What the gate's value is multiplied by. */
@@ -106,20 +107,17 @@ export function splitColumns(x: tf.Tensor, count: number): tf.Tensor[] {
 }
 
 export function joinColumns(parts: readonly tf.Tensor[]): tf.Tensor {
-  return join(parts, parts[0]!.rank - 1);
-}
-
-export function joinRows(parts: readonly tf.Tensor[]): tf.Tensor {
-  return join(parts, 0);
-}
-
-function join(parts: readonly tf.Tensor[], along: number): tf.Tensor {
   const raw = rawOps();
-  const axis = tf.scalar(along, 'int32');
+  const axis = tf.scalar(parts[0]!.rank - 1, 'int32');
   const attributes = [...raw.float, raw.ints('N', parts.length), raw.type('Tidx', 'int32')];
   const joined = raw.one('ConcatV2', attributes, ...parts, axis);
   axis.dispose();
   return joined;
+}
+
+/** What is in the order of computation in the order of time, and back. */
+export function inTime<T>(steps: readonly T[], { goBackwards }: RecurrentSettings): T[] {
+  return goBackwards ? [...steps].reverse() : [...steps];
 }
 
 /** Steps in the order of computation. */
@@ -156,4 +154,14 @@ export function outputGradients(
   const gradients: (tf.Tensor | undefined)[] = Array.from({ length: steps }, () => undefined);
   gradients[steps - 1] = scaled;
   return gradients;
+}
+
+const throughProjection = graphFunction<{ steps: number }>('projection-gradient', ([dz, k], { steps }) => {
+  const rows = matMul(dz!, k!, false, true);
+  return [swapTime(reshapeRaw(rows, [steps, rows.shape[0]! / steps, rows.shape[1]!]))];
+});
+
+/** The gradient of x from that of all steps' x·K, as rows. */
+export function inputGradient(dz: tf.Tensor, k: tf.Tensor, x: tf.Tensor): tf.Tensor {
+  return throughProjection([dz, k], { steps: x.shape[1]! })[0]!;
 }

@@ -1,0 +1,3 @@
+/** TensorFlow graphs: functions of tensors that run in one call. */
+export { graphFunction, MOST_GRAPHS } from './graph-function.js';
+export { NotTraceableError, type RecordableBinding, recordable } from './recording.js';
