@@ -5,6 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { graphFunction, MOST_GRAPHS, NotTraceableError } from '#internal/backends/tensorflow/graph/index.js';
+import { BackendError } from '#internal/errors.js';
 import { backends, useBackend } from '../../helpers/backends.js';
 import { expectTensorsClose } from '../../helpers/compare.js';
 import { uniform } from '../../helpers/data.js';
@@ -169,5 +170,20 @@ describe.runIf(backends().includes('tensorflow'))('a graph function', () => {
       expect(tf.memory().numTensors).toBeGreaterThanOrEqual(before);
     });
     expect(leftDirectories()).toEqual([]);
+  });
+
+  it('says where graphs are written when they cannot be', () => {
+    const directory = process.env['TMPDIR'];
+    process.env['TMPDIR'] = '/dev/null/nowhere';
+    try {
+      const f = graphFunction('test-directory', ([a]) => [tf.square(a!)]);
+      tf.tidy(() => {
+        expect(() => f([tf.scalar(3)], {})).toThrow(BackendError);
+        expect(() => f([tf.scalar(3)], {})).toThrow(/below \/dev\/null\/nowhere.*Set TMPDIR/);
+      });
+    } finally {
+      if (directory === undefined) delete process.env['TMPDIR'];
+      else process.env['TMPDIR'] = directory;
+    }
   });
 });

@@ -13,6 +13,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
+import { BackendError } from '../../../errors.js';
 import { rawOps } from '../raw-ops.js';
 import { encodeSavedModel, GRAPH_TAG, type GraphNode } from './graph-def.js';
 import { isRecording, type RecordableBinding, record, recordable } from './recording.js';
@@ -200,11 +201,24 @@ class Graph implements Program {
 
 /** tfjs-node reads graphs from a directory alone. */
 function load(backend: GraphBackend, nodes: readonly GraphNode[]): number {
-  const directory = mkdtempSync(join(tmpdir(), 'millrace-graph-'));
+  const directory = makeDirectory();
   try {
     writeFileSync(join(directory, 'saved_model.pb'), encodeSavedModel(nodes));
     return backend.binding.loadSavedModel(directory, GRAPH_TAG);
   } finally {
     rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function makeDirectory(): string {
+  try {
+    return mkdtempSync(join(tmpdir(), 'millrace-graph-'));
+  } catch (error) {
+    throw new BackendError(
+      'tensorflow',
+      `a graph for TensorFlow cannot be written below ${tmpdir()}: ${(error as Error).message}. ` +
+        'Set TMPDIR to a directory that can be written to.',
+      { cause: error },
+    );
   }
 }
