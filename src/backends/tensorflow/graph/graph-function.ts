@@ -6,8 +6,8 @@
  *
  * The first call with inputs of certain shapes records the function's ops and makes the graph, which then computes that call
  * too, so that all calls give the same bits. What the ops gave is held against it: TensorFlow's graph optimizer is not free of
- * mistakes (in 2.15 it loses the last of transpose, reshape, transpose where an axis has size 1), and a function that
- * it breaks runs op by op, with a warning.
+ * mistakes (in 2.15 a slice that is transposed, reshaped to the shape that it has, and transposed back comes out transposed), and
+ * a function that it breaks runs op by op, with a warning.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
