@@ -4,8 +4,8 @@
  * `npm run lint` and `npm test` check them.
  */
 
-/** Anybody may import these: the errors that Millrace throws, and the types both sides agree on. */
-const SHARED = ['^src/errors\\.ts$', '^src/protocol/'];
+/** Anybody may import these: the errors that Millrace throws, the types both sides agree on, and how protocol buffers are written. */
+const SHARED = ['^src/errors\\.ts$', '^src/protocol/', '^src/protocol-buffers\\.ts$'];
 const TFJS = 'node_modules/@tensorflow/';
 const OUTSIDE_SRC = ['^node_modules/', '^node:'];
 

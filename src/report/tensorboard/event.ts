@@ -4,6 +4,7 @@
  * Source: the field numbers of TensorFlow's event.proto, summary.proto, tensor.proto, tensor_shape.proto and types.proto.
  */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { nested, writeTensor } from '../../protocol-buffers.js';
 import type { Bucket } from './histogram.js';
 
 /** One value of a run under its tag. */
@@ -16,9 +17,6 @@ const SUMMARY = { value: 1 } as const;
 const VALUE = { tag: 1, simpleValue: 2, tensor: 8, metadata: 9 } as const;
 const METADATA = { pluginData: 1 } as const;
 const PLUGIN_DATA = { pluginName: 1 } as const;
-const TENSOR = { dtype: 1, shape: 2, content: 4 } as const;
-const SHAPE = { dim: 2 } as const;
-const DIM = { size: 1 } as const;
 
 /** What every file must begin with; readers refuse others. */
 const FILE_VERSION = 'brain.Event:2';
@@ -45,12 +43,6 @@ function begin(wallTimeMs: number): BinaryWriter {
   return new BinaryWriter().tag(EVENT.wallTime, WireType.Bit64).double(wallTimeMs / 1000);
 }
 
-function nested(writer: BinaryWriter, field: number, write: () => void): void {
-  writer.tag(field, WireType.LengthDelimited).fork();
-  write();
-  writer.join();
-}
-
 function writeValue(writer: BinaryWriter, summary: Summary): void {
   writer.tag(VALUE.tag, WireType.LengthDelimited).string(summary.tag);
   switch (summary.kind) {
@@ -72,17 +64,11 @@ function writeValue(writer: BinaryWriter, summary: Summary): void {
 
 /** A tensor of doubles: float32 could not count beyond 2^24. */
 function writeBuckets(writer: BinaryWriter, buckets: readonly Bucket[]): void {
-  writer.tag(TENSOR.dtype, WireType.Varint).int32(DT_DOUBLE);
-  nested(writer, TENSOR.shape, () => {
-    for (const size of [buckets.length, BUCKET_COLUMNS]) {
-      nested(writer, SHAPE.dim, () => writer.tag(DIM.size, WireType.Varint).int64(size));
-    }
-  });
   const content = new DataView(
     new ArrayBuffer(buckets.length * BUCKET_COLUMNS * Float64Array.BYTES_PER_ELEMENT),
   );
   for (const [index, value] of buckets.flatMap(({ left, right, count }) => [left, right, count]).entries()) {
     content.setFloat64(index * Float64Array.BYTES_PER_ELEMENT, value, true);
   }
-  writer.tag(TENSOR.content, WireType.LengthDelimited).bytes(new Uint8Array(content.buffer));
+  writeTensor(writer, DT_DOUBLE, [buckets.length, BUCKET_COLUMNS], new Uint8Array(content.buffer));
 }

@@ -3,6 +3,7 @@
  * protocol buffers of the same names) in a `MetaGraphDef` without variables or signatures.
  */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { nested, writeShape, writeTensor } from '../../../protocol-buffers.js';
 
 /** An attribute's value by its kind; numbers of types are TensorFlow's `DataType`. */
 export type AttributeValue =
@@ -41,96 +42,77 @@ const VERSIONS = { producer: 1 };
 const NODE = { name: 1, op: 2, input: 3, attributes: 5 };
 const MAP_ENTRY = { key: 1, value: 2 };
 const ATTRIBUTE = { list: 1, string: 2, int: 3, float: 4, bool: 5, type: 6, shape: 7, tensor: 8 };
-const SHAPE = { dimension: 2 };
-const DIMENSION = { size: 1 };
-const TENSOR = { type: 1, shape: 2, content: 4 };
 
 /** The file `saved_model.pb` of a graph. */
 export function encodeSavedModel(nodes: readonly GraphNode[]): Uint8Array {
   const writer = new BinaryWriter();
   writer.tag(SAVED_MODEL.schemaVersion, WireType.Varint).int64(1);
-  message(writer, SAVED_MODEL.metaGraphs, metaGraph => {
-    message(metaGraph, META_GRAPH.info, info => text(info, META_INFO.tags, GRAPH_TAG));
-    message(metaGraph, META_GRAPH.graph, graph => {
-      for (const node of nodes) message(graph, GRAPH.node, inner => encodeNode(inner, node));
-      message(graph, GRAPH.versions, versions => {
-        versions.tag(VERSIONS.producer, WireType.Varint).int32(PRODUCER_VERSION);
+  nested(writer, SAVED_MODEL.metaGraphs, () => {
+    nested(writer, META_GRAPH.info, () => writeText(writer, META_INFO.tags, GRAPH_TAG));
+    nested(writer, META_GRAPH.graph, () => {
+      for (const node of nodes) nested(writer, GRAPH.node, () => writeNode(writer, node));
+      nested(writer, GRAPH.versions, () => {
+        writer.tag(VERSIONS.producer, WireType.Varint).int32(PRODUCER_VERSION);
       });
     });
   });
   return writer.finish();
 }
 
-function encodeNode(writer: BinaryWriter, { name, op, inputs, attributes }: GraphNode): void {
-  text(writer, NODE.name, name);
-  text(writer, NODE.op, op);
-  for (const input of inputs) text(writer, NODE.input, input);
+function writeNode(writer: BinaryWriter, { name, op, inputs, attributes }: GraphNode): void {
+  writeText(writer, NODE.name, name);
+  writeText(writer, NODE.op, op);
+  for (const input of inputs) writeText(writer, NODE.input, input);
   for (const [key, attribute] of Object.entries(attributes)) {
-    message(writer, NODE.attributes, entry => {
-      text(entry, MAP_ENTRY.key, key);
-      message(entry, MAP_ENTRY.value, value => encodeAttribute(value, attribute));
+    nested(writer, NODE.attributes, () => {
+      writeText(writer, MAP_ENTRY.key, key);
+      nested(writer, MAP_ENTRY.value, () => writeAttribute(writer, attribute));
     });
   }
 }
 
-function encodeAttribute(writer: BinaryWriter, attribute: AttributeValue): void {
+function writeAttribute(writer: BinaryWriter, attribute: AttributeValue): void {
+  const writeInt = (value: number): unknown => writer.tag(ATTRIBUTE.int, WireType.Varint).int64(value);
+  const writeFloat = (value: number): unknown => writer.tag(ATTRIBUTE.float, WireType.Bit32).float(value);
+  const writeBool = (value: boolean): unknown => writer.tag(ATTRIBUTE.bool, WireType.Varint).bool(value);
   switch (attribute.kind) {
     case 'int':
-      writer.tag(ATTRIBUTE.int, WireType.Varint).int64(attribute.value);
-      return;
+      writeInt(attribute.value);
+      break;
     case 'float':
-      writer.tag(ATTRIBUTE.float, WireType.Bit32).float(attribute.value);
-      return;
+      writeFloat(attribute.value);
+      break;
     case 'bool':
-      writer.tag(ATTRIBUTE.bool, WireType.Varint).bool(attribute.value);
-      return;
+      writeBool(attribute.value);
+      break;
     case 'string':
-      text(writer, ATTRIBUTE.string, attribute.value);
-      return;
+      writeText(writer, ATTRIBUTE.string, attribute.value);
+      break;
     case 'type':
       writer.tag(ATTRIBUTE.type, WireType.Varint).int32(attribute.value);
-      return;
+      break;
     case 'shape':
-      message(writer, ATTRIBUTE.shape, shape => encodeShape(shape, attribute.value));
-      return;
+      nested(writer, ATTRIBUTE.shape, () => writeShape(writer, attribute.value));
+      break;
     case 'ints':
-      message(writer, ATTRIBUTE.list, list => {
-        for (const value of attribute.value) list.tag(ATTRIBUTE.int, WireType.Varint).int64(value);
-      });
-      return;
+      nested(writer, ATTRIBUTE.list, () => attribute.value.forEach(writeInt));
+      break;
     case 'floats':
-      message(writer, ATTRIBUTE.list, list => {
-        for (const value of attribute.value) list.tag(ATTRIBUTE.float, WireType.Bit32).float(value);
-      });
-      return;
+      nested(writer, ATTRIBUTE.list, () => attribute.value.forEach(writeFloat));
+      break;
     case 'bools':
-      message(writer, ATTRIBUTE.list, list => {
-        for (const value of attribute.value) list.tag(ATTRIBUTE.bool, WireType.Varint).bool(value);
-      });
-      return;
+      nested(writer, ATTRIBUTE.list, () => attribute.value.forEach(writeBool));
+      break;
     case 'tensor':
-      message(writer, ATTRIBUTE.tensor, tensor => {
-        tensor.tag(TENSOR.type, WireType.Varint).int32(attribute.type);
-        message(tensor, TENSOR.shape, shape => encodeShape(shape, attribute.shape));
-        tensor.tag(TENSOR.content, WireType.LengthDelimited).bytes(attribute.content);
+      nested(writer, ATTRIBUTE.tensor, () => {
+        writeTensor(writer, attribute.type, attribute.shape, attribute.content);
       });
+      break;
+    default:
+      attribute satisfies never;
   }
 }
 
-function encodeShape(writer: BinaryWriter, shape: readonly number[]): void {
-  for (const size of shape) {
-    message(writer, SHAPE.dimension, dimension => {
-      dimension.tag(DIMENSION.size, WireType.Varint).int64(size);
-    });
-  }
-}
-
-function message(writer: BinaryWriter, field: number, write: (writer: BinaryWriter) => void): void {
-  writer.tag(field, WireType.LengthDelimited).fork();
-  write(writer);
-  writer.join();
-}
-
-function text(writer: BinaryWriter, field: number, value: string): void {
+function writeText(writer: BinaryWriter, field: number, value: string): void {
   writer.tag(field, WireType.LengthDelimited).string(value);
 }
