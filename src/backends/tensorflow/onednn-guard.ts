@@ -10,12 +10,7 @@
  * no supported libtensorflow has the defect.
  */
 import type { AttributeName } from './attribute-names.js';
-
-interface Attribute {
-  readonly name: AttributeName;
-  readonly type: number;
-  readonly value: unknown;
-}
+import type { Attribute } from './raw-ops.js';
 
 interface Output {
   readonly id: number;

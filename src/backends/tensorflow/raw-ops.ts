@@ -13,13 +13,17 @@ export interface Attribute {
   readonly value: unknown;
 }
 
-interface Binding {
+/** What the addon calls the kinds of attributes. */
+export interface AttributeKinds {
   readonly TF_ATTR_BOOL: number;
   readonly TF_ATTR_FLOAT: number;
   readonly TF_ATTR_INT: number;
   readonly TF_ATTR_SHAPE: number;
   readonly TF_ATTR_STRING: number;
   readonly TF_ATTR_TYPE: number;
+}
+
+interface Binding extends AttributeKinds {
   readonly TF_BOOL: number;
   readonly TF_FLOAT: number;
   readonly TF_INT32: number;

@@ -15,6 +15,7 @@ import { register, sharing } from './kernel.js';
 import {
   addPresent,
   blocks,
+  forwardOf,
   GATES,
   inputGradient,
   inTime,
@@ -23,7 +24,7 @@ import {
   outputOf,
   STEP_ACTIVATIONS,
   splitColumns,
-  stack,
+  stackParts,
   stackRows,
   swapTime,
   timeOrder,
@@ -89,19 +90,13 @@ const forward = graphFunction<RecurrentSettings>('gru', ([x, kernel, recurrentKe
     done.push({ gates, reset, n, gap, before });
     states.push(raw.map('AddV2', n, kept));
   }
-  const inOrder = inTime(done, settings);
   return [
     outputOf(states, settings, tf.scalar(1)),
     k,
     rGates,
     rCandidate,
     rows,
-    ...STEP_PARTS.map(part =>
-      stack(
-        inOrder.map(step => step[part]),
-        0,
-      ),
-    ),
+    ...stackParts(inTime(done, settings), STEP_PARTS),
   ];
 });
 
@@ -142,12 +137,7 @@ const backward = graphFunction<RecurrentSettings>(
 
 const run = register<RecurrentSettings>({
   name: 'MillraceGru',
-  forward({ x, kernel, recurrentKernel, bias }, settings, hide) {
-    const inputs = [x!, kernel!, recurrentKernel!, ...(bias === undefined ? [] : [bias])];
-    const [y, ...hidden] = forward(inputs, settings) as [tf.Tensor, ...tf.Tensor[]];
-    hide(hidden);
-    return y;
-  },
+  forward: forwardOf(forward),
   saves: { inputs: ['x'], output: false },
   gradient([dy], saved, settings) {
     type Known = [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, ...tf.Tensor[]];

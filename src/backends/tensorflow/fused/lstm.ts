@@ -22,6 +22,7 @@ import { register, sharing } from './kernel.js';
 import {
   addPresent,
   blocks,
+  forwardOf,
   GATES,
   inputGradient,
   inTime,
@@ -30,7 +31,7 @@ import {
   outputOf,
   STEP_ACTIVATIONS,
   splitColumns,
-  stack,
+  stackParts,
   stackRows,
   swapTime,
   timeOrder,
@@ -97,12 +98,7 @@ const forward = graphFunction<RecurrentSettings>('lstm', ([x, kernel, recurrentK
     r,
     rows,
     stackRows(inTime(states.slice(0, -1), settings)),
-    ...STEP_PARTS.map(part =>
-      stack(
-        done.map(step => step[part]),
-        0,
-      ),
-    ),
+    ...stackParts(done, STEP_PARTS),
   ];
 });
 
@@ -144,12 +140,7 @@ const backward = graphFunction<RecurrentSettings>('lstm-gradient', ([dy, r, ...p
 
 const run = register<RecurrentSettings>({
   name: 'MillraceLstm',
-  forward({ x, kernel, recurrentKernel, bias }, settings, hide) {
-    const inputs = [x!, kernel!, recurrentKernel!, ...(bias === undefined ? [] : [bias])];
-    const [y, ...hidden] = forward(inputs, settings) as [tf.Tensor, ...tf.Tensor[]];
-    hide(hidden);
-    return y;
-  },
+  forward: forwardOf(forward),
   saves: { inputs: ['x'], output: false },
   gradient([dy], saved, settings) {
     type Known = [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, ...tf.Tensor[]];

@@ -7,6 +7,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { RecurrentSettings } from '../../fused-operations.js';
+import type { FusedKernel } from '../../register-fused.js';
 import { graphFunction } from '../graph/index.js';
 import { rawOps } from '../raw-ops.js';
 import { matMul, reshapeRaw } from './dense.js';
@@ -78,6 +79,29 @@ export function unstack(x: tf.Tensor, axis: number): tf.Tensor[] {
 export function stack(slices: readonly tf.Tensor[], axis: number): tf.Tensor {
   const raw = rawOps();
   return raw.one('Pack', [...raw.float, raw.ints('N', slices.length), raw.ints('axis', axis)], ...slices);
+}
+
+/** Of each of the parts those of all steps, [time, …]. */
+export function stackParts<Part extends string>(
+  steps: readonly Readonly<Record<Part, tf.Tensor>>[],
+  parts: readonly Part[],
+): tf.Tensor[] {
+  return parts.map(part => {
+    const slices = steps.map(step => step[part]);
+    return stack(slices, 0);
+  });
+}
+
+/** A kernel's forward function from a graph of x, K, R and perhaps b, whose first output is the layer's; the others are hidden. */
+export function forwardOf(
+  graph: (inputs: readonly tf.Tensor[], settings: RecurrentSettings) => tf.Tensor[],
+): FusedKernel<RecurrentSettings>['forward'] {
+  return ({ x, kernel, recurrentKernel, bias }, settings, hide) => {
+    const inputs = [x!, kernel!, recurrentKernel!, ...(bias === undefined ? [] : [bias])];
+    const [y, ...hidden] = graph(inputs, settings) as [tf.Tensor, ...tf.Tensor[]];
+    hide(hidden);
+    return y;
+  };
 }
 
 /** Slices of [batch, width] under each other, as the rows of one matrix. */

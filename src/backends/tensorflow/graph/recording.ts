@@ -6,22 +6,11 @@
  * function must make the same ones at every call; one that it neither makes nor is given cannot be followed, and is refused.
  */
 import { MillraceError } from '../../../errors.js';
+import type { Attribute, AttributeKinds } from '../raw-ops.js';
 import type { AttributeValue, GraphNode } from './graph-def.js';
 
-interface Attribute {
-  readonly name: string;
-  readonly type: number;
-  readonly value: unknown;
-}
-
 /** The members of the addon that are looked at. */
-export interface RecordableBinding {
-  readonly TF_ATTR_BOOL: number;
-  readonly TF_ATTR_FLOAT: number;
-  readonly TF_ATTR_INT: number;
-  readonly TF_ATTR_SHAPE: number;
-  readonly TF_ATTR_STRING: number;
-  readonly TF_ATTR_TYPE: number;
+export interface RecordableBinding extends AttributeKinds {
   executeOp(
     op: string,
     attributes: readonly Attribute[],
@@ -144,7 +133,7 @@ export class Recording {
   }
 
   addOp(
-    binding: RecordableBinding,
+    kinds: AttributeKinds,
     op: string,
     attributes: readonly Attribute[],
     inputs: readonly number[],
@@ -155,7 +144,7 @@ export class Recording {
       name,
       op,
       inputs.map(id => this.sourceOf(id)),
-      Object.fromEntries(attributes.map(attribute => [attribute.name, attributeValue(binding, attribute)])),
+      Object.fromEntries(attributes.map(attribute => [attribute.name, attributeValue(kinds, attribute)])),
     );
     for (const [index, { id }] of outputs.entries()) {
       this.#sources.set(id, `${name}:${index}`);
@@ -184,20 +173,20 @@ export class Recording {
   }
 }
 
-function attributeValue(binding: RecordableBinding, { name, type, value }: Attribute): AttributeValue {
+function attributeValue(kinds: AttributeKinds, { name, type, value }: Attribute): AttributeValue {
   const isList = Array.isArray(value);
   switch (type) {
-    case binding.TF_ATTR_TYPE:
+    case kinds.TF_ATTR_TYPE:
       return { kind: 'type', value: value as number };
-    case binding.TF_ATTR_INT:
+    case kinds.TF_ATTR_INT:
       return isList ? { kind: 'ints', value } : { kind: 'int', value: value as number };
-    case binding.TF_ATTR_BOOL:
+    case kinds.TF_ATTR_BOOL:
       return isList ? { kind: 'bools', value } : { kind: 'bool', value: value as boolean };
-    case binding.TF_ATTR_FLOAT:
+    case kinds.TF_ATTR_FLOAT:
       return isList ? { kind: 'floats', value } : { kind: 'float', value: value as number };
-    case binding.TF_ATTR_STRING:
+    case kinds.TF_ATTR_STRING:
       return { kind: 'string', value: value as string };
-    case binding.TF_ATTR_SHAPE:
+    case kinds.TF_ATTR_SHAPE:
       return { kind: 'shape', value: value as readonly number[] };
     default:
       throw new NotTraceableError(`the attribute '${name}' is of an unknown kind`);
