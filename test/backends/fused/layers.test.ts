@@ -1,7 +1,7 @@
 /** Every lowered layer against tfjs's own path: outputs, gradients of input and weights, and what training does to weights. */
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { backends, useBackend } from '../../helpers/backends.js';
 import { integers } from '../../helpers/data.js';
 import { expectSameLayer } from './layer-oracle.js';
@@ -48,6 +48,76 @@ describe.skipIf(!backends().includes('tensorflow'))('a lowered layer computes wh
       const make = () => layers.dense({ units, useBias, activation });
       expect(await expectSameLayer({ make, shape, seed })).toContain('MillraceDense');
     });
+  });
+
+  /** Results of 2¹⁴ elements and more, which are computed as graphs. */
+  const LARGE: readonly (readonly [
+    string,
+    readonly number[],
+    (activation: string, useBias: boolean) => tf.layers.Layer,
+  ])[] = [
+    ['dense', [40, 30], (activation, useBias) => layers.dense({ units: 420, useBias, ...named(activation) })],
+    [
+      'dense of rank 3',
+      [4, 10, 30],
+      (activation, useBias) => layers.dense({ units: 420, useBias, ...named(activation) }),
+    ],
+    [
+      'conv1d',
+      [8, 70, 5],
+      (activation, useBias) => layers.conv1d({ filters: 33, kernelSize: 3, useBias, ...named(activation) }),
+    ],
+    [
+      'conv2d',
+      [8, 17, 16, 3],
+      (activation, useBias) =>
+        layers.conv2d({ filters: 36, kernelSize: [3, 2], strides: [2, 1], useBias, ...named(activation) }),
+    ],
+    [
+      'depthwiseConv2d',
+      [8, 17, 16, 5],
+      (activation, useBias) =>
+        layers.depthwiseConv2d({
+          kernelSize: 3,
+          depthMultiplier: 2,
+          padding: 'same',
+          useBias,
+          ...named(activation),
+        }),
+    ],
+    [
+      'separableConv2d',
+      [8, 17, 16, 5],
+      (activation, useBias) =>
+        layers.separableConv2d({
+          filters: 20,
+          kernelSize: 3,
+          padding: 'same',
+          useBias,
+          ...named(activation),
+        }),
+    ],
+  ];
+  const named = (activation: string) => ({ activation }) as { activation: 'relu' };
+
+  it.each(LARGE)('large %s, with any activation', async (_, shape, makeLayer) => {
+    const run = vi.spyOn(
+      (tf.backend() as unknown as { binding: { runSavedModel(): unknown } }).binding,
+      'runSavedModel',
+    );
+    try {
+      for (const activation of [...INLINE, 'gelu']) {
+        for (const useBias of [true, false]) {
+          tf.engine().startScope();
+          run.mockClear();
+          await expectSameLayer({ make: () => makeLayer(activation, useBias), shape: [...shape], seed: 3 });
+          expect(run).toHaveBeenCalled();
+          tf.engine().endScope();
+        }
+      }
+    } finally {
+      run.mockRestore();
+    }
   });
 
   it('conv2d, over strides, paddings and filter sizes', async () => {

@@ -4,6 +4,7 @@ import type { ConvolutionSettings } from '../../fused-operations.js';
 import { type Attribute, rawOps } from '../raw-ops.js';
 import { activateInline, inlineGradient } from './activations.js';
 import { addBias, biasGradient } from './dense.js';
+import { joinedWhereLarge } from './joined.js';
 import { register, sharing } from './kernel.js';
 
 /** The ops of one kind of convolution. */
@@ -39,12 +40,14 @@ function attributesOf({ strides: [height, width], padding }: ConvolutionSettings
 }
 
 function registerConvolution(name: string, ops: Ops): ReturnType<typeof register<ConvolutionSettings>> {
+  const forward = joinedWhereLarge<ConvolutionSettings>(name, ([x, filter, bias], settings) => {
+    const product = rawOps().one(ops.forward, attributesOf(settings, ops), x!, filter!);
+    return activateInline(addBias(product, bias), settings.activation);
+  });
   return register<ConvolutionSettings>({
     name,
-    forward({ x, filter, bias }, settings) {
-      const product = rawOps().one(ops.forward, attributesOf(settings, ops), x!, filter!);
-      return activateInline(addBias(product, bias), settings.activation);
-    },
+    forward: ({ x, filter, bias }, settings) =>
+      forward([x, filter, bias], settings, outputSize(x!, filter!, settings, ops)),
     saves: { inputs: ['x', 'filter'], output: true },
     gradient([dy], saved, settings) {
       const [x, filter, y] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
@@ -62,6 +65,13 @@ function registerConvolution(name: string, ops: Ops): ReturnType<typeof register
       };
     },
   });
+}
+
+function outputSize(x: tf.Tensor, filter: tf.Tensor, { strides }: ConvolutionSettings, ops: Ops): number {
+  const [batch, height, width] = x.shape as [number, number, number];
+  const [, , inputs, outputs] = filter.shape as [number, number, number, number];
+  const channels = ops === FULL ? outputs : inputs * outputs;
+  return ((batch * height * width) / (strides[0] * strides[1])) * channels;
 }
 
 function withShape({ shape }: tf.Tensor, use: (shape: tf.Tensor) => tf.Tensor): tf.Tensor {

@@ -4,6 +4,7 @@ import type { FusedActivation } from '../../fused-operations.js';
 import { sampleProduct } from '../../sample-product.js';
 import { rawOps } from '../raw-ops.js';
 import { activateInline, inlineGradient } from './activations.js';
+import { joinedWhereLarge } from './joined.js';
 import { register, sharing } from './kernel.js';
 
 interface Attributes {
@@ -62,11 +63,16 @@ function withLeadingAxes(matrix: tf.Tensor, like: tf.Tensor): tf.Tensor {
   return shaped;
 }
 
+const forward = joinedWhereLarge<Attributes>('dense', ([x, kernel, bias], { activation }) => {
+  const product = withMatrix(x!, matrix => matMul(matrix, kernel!));
+  return withLeadingAxes(activateInline(addBias(product, bias), activation), x!);
+});
+
 const run = register<Attributes>({
   name: 'MillraceDense',
-  forward({ x, kernel, bias }, { activation }) {
-    const product = withMatrix(x!, matrix => matMul(matrix, kernel!));
-    return withLeadingAxes(activateInline(addBias(product, bias), activation), x!);
+  forward({ x, kernel, bias }, attributes) {
+    const [inputs, units] = kernel!.shape as [number, number];
+    return forward([x, kernel, bias], attributes, (x!.size / inputs) * units);
   },
   saves: { inputs: ['x', 'kernel'], output: true },
   gradient([dy], saved, { activation }) {
