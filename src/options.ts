@@ -52,6 +52,7 @@ const OPTIONS = {
     z.union([z.string().transform(path => [path]), z.array(z.string())]).default([]),
     'the path of a module, or a list of paths',
   ],
+  tracedLayers: [z.array(z.string()).readonly().default([]), 'a list of class names of layers'],
   lossWeights: [
     z.union([z.array(z.number()).min(1).readonly(), z.record(z.string(), z.number())]).optional(),
     'a list with a number for each output, or an object of numbers by output name',

@@ -82,6 +82,13 @@ export interface PipelineOptions {
   readonly lossWeights?: readonly number[] | Readonly<Record<string, number>> | undefined;
   /** Modules that every worker imports first, for custom layers, losses and metrics: paths or `file:` URLs. */
   readonly setup?: string | readonly string[] | undefined;
+  /**
+   * Class names of layers of your own that may run as graphs on tensorflow, which is faster where a call consists of many small
+   * operations. Such a layer computes the same operations at each call with inputs of the same shapes, from its inputs, its
+   * weights and its config alone. One that is found to do something else runs op by op, with a warning; one that changes what it
+   * does after many calls cannot be found out, and must not be named. None by default.
+   */
+  readonly tracedLayers?: readonly string[] | undefined;
   /** Of shuffling and of random layers, for runs that can be repeated. A random one by default. */
   readonly seed?: number | undefined;
   /** How many of the last training steps `timeline()` can show; 0 records none. Default 32. */

@@ -1,7 +1,7 @@
 /** `pipeline()`: from a model and options to a trainer, checked, planned and with its workers running. */
 import type * as tf from '@tensorflow/tfjs';
 import { withBackend } from './backends/index.js';
-import { assertCompiled, functionLocator, readGraph } from './model/index.js';
+import { assertCompiled, assertTracedLayers, functionLocator, readGraph } from './model/index.js';
 import { type PipelineOptions, parseOptions } from './options.js';
 import { PipelinedModel, type ShowProgress } from './pipelined-model.js';
 import { openProfiles } from './profiles/index.js';
@@ -51,6 +51,7 @@ export async function openTrainer(
   const resolved = parseOptions(options);
   const graph = readGraph(model);
   assertCompiled(model);
+  assertTracedLayers(graph, resolved.tracedLayers);
   countStages(graph, resolved, 1);
   const modules = await importSetupModules(resolved.setup);
   const seed = resolved.seed ?? Math.floor(Math.random() * 2 ** 32);
@@ -67,7 +68,11 @@ export async function openTrainer(
       threads,
       signal,
       decidesByPrediction,
-      profiles: await openProfiles(resolved.cache, { warnings: choice.warnings, setup: [...modules.keys()] }),
+      profiles: await openProfiles(resolved.cache, {
+        warnings: choice.warnings,
+        setup: [...modules.keys()],
+        tracedLayers: resolved.tracedLayers,
+      }),
     }),
   }));
   const warnings = [

@@ -20,6 +20,13 @@ export const MODEL_SPECS = JSON.parse(readFileSync(new URL('specs.json', import.
 export const SETUP_MODULE = new URL('attention.mjs', import.meta.url).href;
 
 /**
+ * Layers that may run as graphs.
+ * @param {ModelSpec} spec
+ */
+export const tracedLayersOf = spec =>
+  spec.layers.some(({ kind }) => kind === 'encoder') ? [SelfAttention.className] : [];
+
+/**
  * @param {ModelSpec} spec
  * @returns {tf.LayersModel} not compiled yet
  */

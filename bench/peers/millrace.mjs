@@ -5,7 +5,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { pipeline } from 'millrace';
-import { MODEL_SPECS, SETUP_MODULE } from '../models/build.mjs';
+import { MODEL_SPECS, SETUP_MODULE, tracedLayersOf } from '../models/build.mjs';
 import { ActionTimes } from './action-times.mjs';
 import { serve } from './serve.mjs';
 import { check, prepareModel, TimedFit } from './tfjs-job.mjs';
@@ -20,6 +20,7 @@ const open = (model, overrides = {}) =>
     ...options,
     batchSize: MODEL_SPECS[name]?.batch,
     setup: SETUP_MODULE,
+    tracedLayers: tracedLayersOf(MODEL_SPECS[name]),
     seed: 1,
     ...overrides,
   });
@@ -63,10 +64,11 @@ await serve({
   },
   async describe() {
     const { trainers, startMs } = await prepare();
-    const { stages, replicas, microBatches, schedule, backend } =
+    const { stages, replicas, microBatches, schedule, backend, isSettled } =
       /** @type {import('millrace').PipelinedModel} */ (trainers[0]).plan;
     return {
       startMs,
+      isSettled,
       plan: {
         backend,
         stages: stages.length,

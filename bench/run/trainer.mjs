@@ -2,7 +2,7 @@
 /** A trainer for one of the models, and stretches of training with it. */
 import * as tf from '@tensorflow/tfjs';
 import { pipeline } from 'millrace';
-import { buildModel, lossOf, SETUP_MODULE } from '../models/build.mjs';
+import { buildModel, lossOf, SETUP_MODULE, tracedLayersOf } from '../models/build.mjs';
 import { makeSamples } from '../models/samples.mjs';
 
 /**
@@ -19,6 +19,7 @@ export async function withTrainer(spec, options, use) {
   const trainer = await pipeline(model, {
     batchSize: spec.batch,
     setup: SETUP_MODULE,
+    tracedLayers: tracedLayersOf(spec),
     batchNorm: 'micro-batch',
     ...options,
   });

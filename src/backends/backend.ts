@@ -7,6 +7,7 @@ import type * as tf from '@tensorflow/tfjs';
 import type { BackendName } from '../protocol/stage-spec.js';
 import type { TensorData, TensorHeader } from '../protocol/tensor.js';
 import type { FusedOperations } from './fused-operations.js';
+import type { RecordParts } from './graph-parts.js';
 import type { InPlaceOptimizerFactory } from './in-place-optimizer.js';
 
 export interface Backend {
@@ -35,6 +36,8 @@ export interface FusedBackend {
   accumulateInPlace(sum: tf.Tensor, addend: tf.Tensor): void;
   /** Where one is absent, layers run tfjs's own operations. */
   readonly operations?: Partial<FusedOperations>;
+  /** Runs computations that are recorded once as graphs; absent where the engine has none. */
+  readonly recordParts?: RecordParts;
   /** A float32 tensor with memory of its own, where that takes less than a multiplication. The original stays the caller's. */
   copy?(tensor: tf.Tensor): tf.Tensor;
 }

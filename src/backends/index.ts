@@ -16,7 +16,9 @@ export type {
   FusedOperations,
   RecurrentSettings,
 } from './fused-operations.js';
+export { type GraphPart, NotTraceableError, type RecordParts } from './graph-parts.js';
 export type { InPlaceOptimizer, InPlaceOptimizerFactory } from './in-place-optimizer.js';
+export { registerFused, sharing } from './register-fused.js';
 export { joinProducts, type SampleProduct, sampleProductOf } from './sample-product.js';
 
 // At import: main thread and workers both come through here, a gradient belongs to no backend, and plain models profit.

@@ -1,8 +1,8 @@
 /**
  * Registering fused kernels with tfjs, and running them.
  *
- * A kernel has one output. What else its gradient reads is *hidden*: as outputs, tfjs would give each of these tensors a
- * gradient full of zeros.
+ * A kernel's outputs are those that others read. What else its gradient reads is *hidden*: as outputs, tfjs would give each of
+ * these tensors a gradient full of zeros.
  */
 import * as tf from '@tensorflow/tfjs';
 import type { BackendName } from '../protocol/stage-spec.js';
@@ -11,7 +11,7 @@ import { isTapeOn, saveWithLastNode } from '../tfjs/internals.js';
 type Thunks = Record<string, () => tf.Tensor>;
 
 /** A kernel of one backend and its gradient, which tfjs knows by name alone: no two backends may share the name. */
-export interface FusedKernel<Attributes> {
+export interface FusedKernel<Attributes, Output extends tf.Tensor | tf.Tensor[] = tf.Tensor> {
   readonly name: string;
   readonly backend: BackendName;
   /** `hide` takes over tensors that the gradient reads. */
@@ -19,12 +19,13 @@ export interface FusedKernel<Attributes> {
     inputs: Readonly<Record<string, tf.Tensor>>,
     attributes: Attributes,
     hide: (tensors: tf.Tensor[]) => void,
-  ) => tf.Tensor;
-  /** Inputs that the gradient reads, and whether it reads the output. */
+  ) => Output;
+  /** Inputs that the gradient reads, and whether it reads the output, of which there is one then. */
   readonly saves: { readonly inputs: readonly string[]; readonly output: boolean };
   /**
    * One thunk per input; nothing is computed before one is called. What several thunks share goes through `sharing`.
    *
+   * @param gradients one an output
    * @param saved inputs first, then the output, then what was hidden
    */
   readonly gradient: (gradients: tf.Tensor[], saved: tf.Tensor[], attributes: Attributes) => Thunks;
@@ -36,9 +37,9 @@ interface Call<Attributes> {
 }
 
 /** Makes `kernel` known to tfjs and returns the function that runs it. Inputs that are absent are left out. */
-export function registerFused<Attributes extends object>(
-  kernel: FusedKernel<Attributes>,
-): (inputs: Readonly<Record<string, tf.Tensor | undefined>>, attributes: Attributes) => tf.Tensor {
+export function registerFused<Attributes extends object, Output extends tf.Tensor | tf.Tensor[] = tf.Tensor>(
+  kernel: FusedKernel<Attributes, Output>,
+): (inputs: Readonly<Record<string, tf.Tensor | undefined>>, attributes: Attributes) => Output {
   const { name, backend, forward, saves, gradient } = kernel;
   tf.registerKernel({
     kernelName: name,
@@ -55,7 +56,7 @@ export function registerFused<Attributes extends object>(
     inputsToSave: [...saves.inputs],
     outputsToSave: [saves.output],
     gradFunc: (dy, saved, attrs) =>
-      gradient([dy as tf.Tensor], saved, (attrs as unknown as Call<Attributes>).attributes),
+      gradient(Array.isArray(dy) ? dy : [dy], saved, (attrs as unknown as Call<Attributes>).attributes),
   });
   return (inputs, attributes) => {
     const present: tf.NamedTensorMap = {};
@@ -63,7 +64,7 @@ export function registerFused<Attributes extends object>(
     const hidden: tf.Tensor[] = [];
     const isTaped = isTapeOn();
     const call: Call<Attributes> = { attributes, hidden };
-    const output = tf.engine().runKernel(name, present, call as unknown as tf.NamedAttrMap) as tf.Tensor;
+    const output = tf.engine().runKernel(name, present, call as unknown as tf.NamedAttrMap) as Output;
     if (isTaped) saveWithLastNode(hidden.map(tensor => tf.keep(tensor)));
     else tf.dispose(hidden);
     return output;

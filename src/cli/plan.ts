@@ -20,6 +20,7 @@ export function planCommand(): Command {
       "loss of every output; by default the saved model's own, or what suits the last layers",
     )
     .option('--setup <modules...>', 'modules with custom layers, losses and metrics')
+    .option('--traced-layers <classes...>', 'classes of custom layers that run as graphs')
     .option('--timeline <file>', 'also write the predicted timeline: .html for a browser, .json for Perfetto')
     .option('--no-cache', 'measure the layers anew, and keep nothing of it')
     .option('--json', 'print the plan as JSON')

@@ -10,5 +10,6 @@ export { maskSizes } from './mask-sizes.js';
 export { replicaMessage, shareWeights, steppingReplicas } from './replicas.js';
 export { inferShapes } from './shapes.js';
 export { type CutModel, type CutStage, cutModel, type StageEdgeValues, stageTopology } from './stages.js';
+export { assertTracedLayers } from './traced-layers.js';
 export { optimizedWeights, trainableWeights } from './trainable.js';
 export { canonicalWeights } from './weights.js';

@@ -10,6 +10,8 @@ export interface EngineFacts {
   readonly warnings: readonly string[];
   /** Modules that bring layers of the user's own, as URLs. */
   readonly setup: readonly string[];
+  /** Classes of layers that run as graphs. */
+  readonly tracedLayers: readonly string[];
 }
 
 /** Two measurements under the same surroundings may stand for each other. Plain data: equal ones have equal JSON. */
@@ -25,9 +27,14 @@ export interface Surroundings {
   readonly engine: readonly string[];
   /** Content of each set-up module, since a layer's class says nothing of its code. */
   readonly setup: readonly string[];
+  readonly tracedLayers: readonly string[];
 }
 
-export async function describeSurroundings({ warnings, setup }: EngineFacts): Promise<Surroundings> {
+export async function describeSurroundings({
+  warnings,
+  setup,
+  tracedLayers,
+}: EngineFacts): Promise<Surroundings> {
   return {
     millrace: await ownVersion(),
     node: process.version,
@@ -38,6 +45,7 @@ export async function describeSurroundings({ warnings, setup }: EngineFacts): Pr
     fused: process.env['MILLRACE_FUSED'] ?? '',
     engine: warnings,
     setup: await Promise.all(setup.map(digestOf)),
+    tracedLayers: [...tracedLayers].sort(),
   };
 }
 

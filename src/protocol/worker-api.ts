@@ -20,6 +20,8 @@ export interface WorkerInit {
   readonly setup: readonly string[];
   readonly seed: number;
   readonly batchNorm: BatchNormMode;
+  /** Classes of layers whose calls may run as graphs. */
+  readonly tracedLayers: readonly string[];
 }
 
 export interface WorkerInfo {

@@ -4,11 +4,11 @@ import { StateError } from '../errors.js';
 import { type CompileSpec, optimizerEntries, type StageSpec } from '../protocol/stage-spec.js';
 import { SumsLayout } from '../protocol/sums-layout.js';
 import type { OptimizerState, WeightBytes, WorkerInit } from '../protocol/worker-api.js';
+import { adaptLayer } from './adapt-layer.js';
 import { type BatchNormControl, DeferredBatchNorm, ReplicatedBatchNorm } from './batch-norm/index.js';
 import type { EngineMode, StageEngine } from './engine.js';
 import { type OutputFunctions, resolveFunctions } from './functions.js';
 import { StageLayers } from './layers.js';
-import { lowerLayer } from './lowering/index.js';
 import { ModelStage } from './model-stage.js';
 import { StageOptimizer } from './optimizer.js';
 import { Outbox } from './outbox.js';
@@ -24,7 +24,7 @@ interface BuiltStage {
 }
 
 /** Of all stages of a trainer. */
-type BuildOptions = Pick<WorkerInit, 'seed' | 'batchNorm'>;
+type BuildOptions = Pick<WorkerInit, 'seed' | 'batchNorm' | 'tracedLayers'>;
 
 export class BuiltStages {
   readonly #stages = new Map<number, BuiltStage>();
@@ -64,7 +64,7 @@ export class BuiltStages {
     const batchNorm = batchNormControl(spec, options);
     const { fused } = this.#backend;
     const layers = new StageLayers(spec, (layer, index) => {
-      if (fused?.operations !== undefined) lowerLayer(layer, fused.operations);
+      adaptLayer(layer, this.#backend, options.tracedLayers);
       useCounterRandom(layer, String(index), this.#random);
       batchNorm?.take(layer);
     });

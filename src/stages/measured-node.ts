@@ -4,9 +4,9 @@ import type { Backend } from '../backends/index.js';
 import { nowMs } from '../protocol/clock.js';
 import { type NodeSpec, optimizerEntries, type StageSpec } from '../protocol/stage-spec.js';
 import { disposeTape, recordTape, type TapeNode } from '../tfjs/internals.js';
+import { adaptLayer } from './adapt-layer.js';
 import { backwardInput, type DeferredWeightGradients } from './backward.js';
 import { StageLayers, type Value } from './layers.js';
-import { lowerLayer } from './lowering/index.js';
 import type { MeasuredLoss } from './measured-loss.js';
 import { WeightGradients } from './weight-gradients.js';
 
@@ -32,6 +32,7 @@ export class MeasuredNode {
   /**
    * @param learned values with a trainable weight upstream; those of this node are added
    * @param losses of the model's outputs
+   * @param tracedLayers classes of layers that run as graphs
    * @throws whatever building the layer throws; nothing is left of it then
    */
   constructor(
@@ -40,6 +41,7 @@ export class MeasuredNode {
     { layer, inputs, outputs }: NodeSpec,
     learned: Set<number>,
     losses: readonly MeasuredLoss[],
+    tracedLayers: readonly string[],
   ) {
     const alone: StageSpec = {
       ...spec,
@@ -50,13 +52,10 @@ export class MeasuredNode {
         .map(weight => ({ ...weight, layer: 0 })),
       copies: [],
     };
-    const operations = backend.fused?.operations;
     this.#inputs = inputs;
     this.#outputs = outputs;
     this.#losses = losses.filter(({ value }) => outputs.includes(value));
-    this.#layers = new StageLayers(alone, built => {
-      if (operations !== undefined) lowerLayer(built, operations);
-    });
+    this.#layers = new StageLayers(alone, built => adaptLayer(built, backend, tracedLayers));
     this.#sums = new WeightGradients(alone, this.#layers, backend);
     this.variables = optimizerEntries(alone).map(({ weight }) => this.#sums.variables[weight]!);
     this.#learnedInputs = inputs.filter(id => learned.has(id));

@@ -34,6 +34,7 @@ export function profileNodes(
   functions: readonly OutputFunctions[],
   inputs: readonly ProfileInput[],
   repeats: number,
+  tracedLayers: readonly string[] = [],
 ): NodeProfile[] {
   const nodes: MeasuredNode[] = [];
   const losses = spec.ownedOutputs.map(
@@ -43,7 +44,9 @@ export function profileNodes(
   const values = new Map<number, Value>();
   try {
     const learned = new Set<number>();
-    for (const node of spec.nodes) nodes.push(new MeasuredNode(backend, spec, node, learned, losses));
+    for (const node of spec.nodes) {
+      nodes.push(new MeasuredNode(backend, spec, node, learned, losses, tracedLayers));
+    }
     stepped = new StageOptimizer(
       compile.optimizer,
       nodes.flatMap(({ variables }) => variables),

@@ -61,6 +61,10 @@ class StageWorker {
     return this.#backend;
   }
 
+  get tracedLayers(): readonly string[] {
+    return this.#init.tracedLayers;
+  }
+
   get stages(): BuiltStages {
     if (this.#stages === undefined) throw new StateError('No stage was built in this worker yet.');
     return this.#stages;
@@ -160,9 +164,9 @@ export default function serve({ port }: { port: MessagePort }): Promise<void> {
       clear: () => reply(self => self.clear()),
       build: (specs, compile) => reply(self => self.build(specs, compile)),
       profile: (spec, compile, inputs, repeats) =>
-        reply(async ({ backend }) => {
+        reply(async ({ backend, tracedLayers }) => {
           const functions = await resolveFunctions(compile, backend.fused?.operations);
-          return profileNodes(backend, spec, compile, functions, inputs, repeats);
+          return profileNodes(backend, spec, compile, functions, inputs, repeats, tracedLayers);
         }),
       writeWeights: (stage, weights) => reply(self => self.stages.get(stage).layers.write(weights)),
       readWeights: stage => reply(self => self.stages.readWeights(stage)),

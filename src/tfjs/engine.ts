@@ -95,15 +95,17 @@ function heldByScope(): tf.Tensor[] {
   return held;
 }
 
-/** Runs `run` without recording it. */
+/** Runs `run` without recording it; a tape of its own is not that of its surroundings. */
 export function withoutTape<T>(run: () => T): T {
   const state = engineState();
-  const { gradientDepth } = state;
+  const { gradientDepth, activeTape } = state;
   state.gradientDepth = 0;
+  state.activeTape = null;
   try {
     return run();
   } finally {
     state.gradientDepth = gradientDepth;
+    state.activeTape = activeTape;
   }
 }
 

@@ -12,7 +12,14 @@ beforeAll(() => tf.setBackend('cpu'));
 afterEach(() => pool.close());
 
 const startPool = async (): Promise<void> => {
-  pool = await WorkerPool.start({ workerCount: 2, backend: 'null', setup: [], seed: 0, batchNorm: 'exact' });
+  pool = await WorkerPool.start({
+    workerCount: 2,
+    backend: 'null',
+    setup: [],
+    seed: 0,
+    batchNorm: 'exact',
+    tracedLayers: [],
+  });
 };
 
 it('a session that one worker cannot open is closed in the others', async () => {

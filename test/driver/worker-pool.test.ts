@@ -15,6 +15,7 @@ beforeEach(async () => {
     setup: [],
     seed: 0,
     batchNorm: 'exact',
+    tracedLayers: [],
   });
 });
 afterEach(() => pool.close());

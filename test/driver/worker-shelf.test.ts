@@ -8,7 +8,14 @@ import { WorkerShelf } from '#internal/scheduler/driver/worker-shelf.js';
 import { temporaryDirectory } from '../io/support.js';
 import { refusal } from '../pipeline/helpers.js';
 
-const OPTIONS: PoolOptions = { workerCount: 1, backend: 'null', setup: [], seed: 0, batchNorm: 'exact' };
+const OPTIONS: PoolOptions = {
+  workerCount: 1,
+  backend: 'null',
+  setup: [],
+  seed: 0,
+  batchNorm: 'exact',
+  tracedLayers: [],
+};
 
 const shelves: WorkerShelf[] = [];
 const pools: WorkerPool[] = [];

@@ -185,7 +185,8 @@ describe('the surroundings', () => {
   it('are the same every time, and change with the code of a set-up module', async () => {
     const module = join(await temporaryDirectory(), 'layers.mjs');
     await writeFile(module, 'export const one = 1;');
-    const describe = () => describeSurroundings({ warnings: [], setup: [`file://${module}`] });
+    const describe = () =>
+      describeSurroundings({ warnings: [], setup: [`file://${module}`], tracedLayers: [] });
     const first = await describe();
     expect(await describe()).toEqual(first);
     expect(first).toMatchObject({

@@ -111,6 +111,7 @@ async function runOnce(schedule: ReturnType<typeof generateSchedule>): Promise<S
     setup: [],
     seed: 0,
     batchNorm: 'exact',
+    tracedLayers: [],
   });
   try {
     const header = { dtype: 'float32', shape: [2] } as const;

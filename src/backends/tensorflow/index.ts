@@ -6,7 +6,7 @@ import { assertOneTensorflowBuild, provideRemovedNodeUtilities } from '../../set
 import type { Backend } from '../backend.js';
 import { isFusionOn } from '../fusion.js';
 import { fusedOperations } from './fused/index.js';
-import { type RecordableBinding, recordable } from './graph/index.js';
+import { type RecordableBinding, recordable, recordParts } from './graph/index.js';
 import { accumulateInPlace, copy, slotUpdate } from './memory.js';
 import { type GuardedBinding, guardBinding } from './onednn-guard.js';
 import { resourceOptimizer } from './optimizers/index.js';
@@ -47,7 +47,7 @@ export async function loadTensorflowBackend(): Promise<Backend> {
     version: binding.TF_Version,
     aliasesSlots: true,
     fused: isFusionOn()
-      ? { optimizer: resourceOptimizer, operations: fusedOperations, accumulateInPlace, copy }
+      ? { optimizer: resourceOptimizer, operations: fusedOperations, accumulateInPlace, copy, recordParts }
       : undefined,
     fromSlot: (data, header) => tf.tensor(data, [...header.shape], header.dtype),
     toSlot(tensor, slot) {

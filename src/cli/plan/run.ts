@@ -22,6 +22,7 @@ export interface PlanCommandOptions {
   readonly optimizer?: string;
   readonly loss?: string;
   readonly setup?: readonly string[];
+  readonly tracedLayers?: readonly string[];
   readonly timeline?: string;
   readonly cache: boolean;
   readonly json?: boolean;
@@ -43,7 +44,7 @@ export async function runPlan(path: string, options: PlanCommandOptions): Promis
   const counts = { workers, stages, replicas, microBatches, batchSize, memoryLimit };
   const trainer = await openTrainer(
     model,
-    { ...named, ...counts, cache, setup },
+    { ...named, ...counts, cache, setup, tracedLayers: options.tracedLayers },
     { decidesByPrediction: true },
   );
   try {

@@ -36,5 +36,9 @@ export function startPool(
   signal?: AbortSignal,
 ): Promise<WorkerPool> {
   const batchNorm = options.batchNorm === 'auto' ? 'micro-batch' : options.batchNorm;
-  return WorkerPool.start({ workerCount, backend, setup, seed, batchNorm }, { threads, signal });
+  const { tracedLayers } = options;
+  return WorkerPool.start(
+    { workerCount, backend, setup, seed, batchNorm, tracedLayers },
+    { threads, signal },
+  );
 }

@@ -15,6 +15,7 @@ export interface PoolOptions extends ThreadKind {
   readonly workerCount: number;
   readonly seed: number;
   readonly batchNorm: BatchNormMode;
+  readonly tracedLayers: readonly string[];
 }
 
 export interface PoolStart {

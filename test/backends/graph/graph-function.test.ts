@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { graphFunction, MOST_GRAPHS, NotTraceableError } from '#internal/backends/tensorflow/graph/index.js';
+import { NotTraceableError } from '#internal/backends/index.js';
+import { graphFunction, MOST_GRAPHS } from '#internal/backends/tensorflow/graph/index.js';
 import { BackendError } from '#internal/errors.js';
 import { backends, useBackend } from '../../helpers/backends.js';
 import { expectTensorsClose } from '../../helpers/compare.js';
@@ -95,6 +96,18 @@ describe.runIf(backends().includes('tensorflow'))('a graph function', () => {
       },
     );
     expect(leftDirectories()).toEqual([]);
+  });
+
+  it('may give numbers that it makes itself', () => {
+    const f = graphFunction('test-made', ([a]) => [tf.zeros(a!.shape), tf.add(a!, 1)]);
+    tf.tidy(() => {
+      for (const value of [1, 2]) {
+        expect(f([tf.fill([2], value)], {}).map(result => [...result.dataSync()])).toEqual([
+          [0, 0],
+          [value + 1, value + 1],
+        ]);
+      }
+    });
   });
 
   it('gives the same bits at the first call as at all others', () => {

@@ -1,3 +1,4 @@
 /** TensorFlow graphs: functions of tensors that run in one call. */
 export { graphFunction, MOST_GRAPHS } from './graph-function.js';
-export { NotTraceableError, type RecordableBinding, recordable } from './recording.js';
+export { recordParts } from './graph-parts.js';
+export { type RecordableBinding, recordable } from './recording.js';

@@ -5,7 +5,7 @@
  * by tfjs. Tensors are followed by the addon's ids. One that the function makes of numbers becomes a constant, so the
  * function must make the same ones at every call; one that it neither makes nor is given cannot be followed, and is refused.
  */
-import { MillraceError } from '../../../errors.js';
+import { NotTraceableError } from '../../graph-parts.js';
 import type { Attribute, AttributeKinds } from '../raw-ops.js';
 import type { AttributeValue, GraphNode } from './graph-def.js';
 
@@ -16,22 +16,22 @@ export interface RecordableBinding extends AttributeKinds {
     attributes: readonly Attribute[],
     inputs: number[],
     outputCount: number,
-  ): readonly { readonly id: number }[];
+  ): readonly OpOutput[];
   createTensor(shape: number[], dtype: number, data: ArrayBufferView): number;
   tensorDataSync(id: number): ArrayBufferView;
+}
+
+/** A tensor as the addon gives it. */
+interface OpOutput {
+  readonly id: number;
+  readonly dtype: number;
+  readonly shape: readonly number[];
 }
 
 const RECORDABLE = Symbol('recordable');
 
 /** What is being recorded in this thread. */
 let recording: Recording | undefined;
-
-/** A function cannot be a graph: what it does depends on more than the shapes of its inputs. */
-export class NotTraceableError extends MillraceError {
-  constructor(reason: string) {
-    super('MILLRACE_NOT_TRACEABLE', `This cannot become a TensorFlow graph: ${reason}.`);
-  }
-}
 
 /** A binding like `real` that can be recorded; `real` itself if it can. */
 export function recordable<Binding extends RecordableBinding>(real: Binding): Binding {
@@ -66,12 +66,12 @@ export function recordable<Binding extends RecordableBinding>(real: Binding): Bi
 /** Runs `body` and records its ops. */
 export function record<T>(
   inputs: readonly RecordedInput[],
-  body: () => T,
+  body: (recording: Recording) => T,
 ): { result: T; recording: Recording } {
   const own = new Recording(inputs);
   recording = own;
   try {
-    return { result: body(), recording: own };
+    return { result: body(own), recording: own };
   } finally {
     recording = undefined;
   }
@@ -88,38 +88,59 @@ export interface RecordedInput {
   readonly shape: readonly number[];
 }
 
+/** TensorFlow's `DataType` and shape of what an output of a node gives. */
+export interface ValueType {
+  readonly type: number;
+  readonly shape: readonly number[];
+}
+
+/** Ops whose outputs do not follow from the shapes and values of their inputs, or have shapes that follow from values. */
+const UNFIT_OPS =
+  /^(Random|StatelessRandom|TruncatedNormal|Multinomial|Where$|Unique|NonMaxSuppression|Sparse|ListDiff)/;
+
+/**
+ * Attributes that tfjs-node leaves out, since TensorFlow takes them from the inputs of an op that is called by itself; in a graph
+ * each must stand. By op, the input of which each is the type.
+ */
+const INFERRED_TYPES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  ExpandDims: { T: 0, Tdim: 1 },
+};
+
 export class Recording {
   readonly #nodes: GraphNode[] = [];
   /** Where a tensor comes from, as `node:output`. */
   readonly #sources = new Map<number, string>();
   readonly #computed = new Set<number>();
-  /** TensorFlow's types of the inputs by their places in the graph. */
-  readonly #inputTypes = new Map<string, number>();
+  readonly #types = new Map<string, ValueType>();
+  /** Where the graph takes its inputs, as `node:output`. */
+  readonly inputs: readonly string[];
 
   constructor(inputs: readonly RecordedInput[]) {
-    for (const [index, { id, type, shape }] of inputs.entries()) {
-      this.#add(`input${index}`, 'Placeholder', [], {
-        dtype: { kind: 'type', value: type },
-        shape: { kind: 'shape', value: shape },
-      });
-      this.#sources.set(id, `input${index}:0`);
-      this.#inputTypes.set(`input${index}:0`, type);
+    this.inputs = inputs.map(({ id, ...type }, index) => {
+      const source = `input${index}:0`;
+      this.#nodes.push(placeholder(`input${index}`, type));
+      this.#sources.set(id, source);
+      this.#types.set(source, type);
       this.#computed.add(id);
-    }
+      return source;
+    });
   }
 
   get nodes(): readonly GraphNode[] {
     return this.#nodes;
   }
 
+  /** Of an input, or of what an op gave. */
+  typeOf(source: string): ValueType {
+    return this.#types.get(source)!;
+  }
+
   /** Where the graph gives out a tensor, as `node:output`; an input that is given out again as it is needs a node of its own. */
   outputOf(id: number): string {
     const source = this.sourceOf(id);
-    const type = this.#inputTypes.get(source);
-    if (type === undefined) return source;
-    const name = `n${this.#nodes.length}`;
-    this.#add(name, 'Identity', [source], { T: { kind: 'type', value: type } });
-    return `${name}:0`;
+    if (!this.inputs.includes(source)) return source;
+    const { type } = this.typeOf(source);
+    return `${this.#add('Identity', [source], { T: { kind: 'type', value: type } })}:0`;
   }
 
   sourceOf(id: number): string {
@@ -137,40 +158,50 @@ export class Recording {
     op: string,
     attributes: readonly Attribute[],
     inputs: readonly number[],
-    outputs: readonly { readonly id: number }[],
+    outputs: readonly OpOutput[],
   ): void {
-    const name = `n${this.#nodes.length}`;
-    this.#add(
-      name,
-      op,
-      inputs.map(id => this.sourceOf(id)),
-      Object.fromEntries(attributes.map(attribute => [attribute.name, attributeValue(kinds, attribute)])),
+    if (UNFIT_OPS.test(op)) {
+      throw new NotTraceableError(`what the operation '${op}' gives may have another shape at every call`);
+    }
+    const sources = inputs.map(id => this.sourceOf(id));
+    const given = attributes.map(attribute => [attribute.name, attributeValue(kinds, attribute)] as const);
+    const inferred = Object.entries(INFERRED_TYPES[op] ?? {}).map(
+      ([name, input]) => [name, { kind: 'type', value: this.typeOf(sources[input]!).type }] as const,
     );
-    for (const [index, { id }] of outputs.entries()) {
+    const name = this.#add(op, sources, Object.fromEntries([...inferred, ...given]));
+    for (const [index, { id, dtype, shape }] of outputs.entries()) {
       this.#sources.set(id, `${name}:${index}`);
+      this.#types.set(`${name}:${index}`, { type: dtype, shape });
       this.#computed.add(id);
     }
   }
 
   addConstant(id: number, shape: readonly number[], type: number, data: ArrayBufferView): void {
-    const name = `n${this.#nodes.length}`;
     // A copy: the caller may go on writing.
     const content = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
-    this.#add(name, 'Const', [], {
+    const name = this.#add('Const', [], {
       dtype: { kind: 'type', value: type },
       value: { kind: 'tensor', type, shape, content },
     });
     this.#sources.set(id, `${name}:0`);
+    this.#types.set(`${name}:0`, { type, shape });
   }
 
-  #add(
-    name: string,
-    op: string,
-    inputs: readonly string[],
-    attributes: Readonly<Record<string, AttributeValue>>,
-  ): void {
+  #add(op: string, inputs: readonly string[], attributes: Readonly<Record<string, AttributeValue>>): string {
+    const name = `n${this.#nodes.length}`;
     this.#nodes.push({ name, op, inputs, attributes });
+    return name;
   }
+}
+
+/** A node through which a graph is given a tensor. */
+export function placeholder(name: string, { type, shape }: ValueType): GraphNode {
+  return {
+    name,
+    op: 'Placeholder',
+    inputs: [],
+    attributes: { dtype: { kind: 'type', value: type }, shape: { kind: 'shape', value: shape } },
+  };
 }
 
 function attributeValue(kinds: AttributeKinds, { name, type, value }: Attribute): AttributeValue {

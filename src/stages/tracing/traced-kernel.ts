@@ -1,0 +1,101 @@
+/** A traced call as one node of the tape: its graphs run where the layer's operations would have been recorded. */
+import * as tf from '@tensorflow/tfjs';
+import { type GraphPart, registerFused, sharing } from '../../backends/index.js';
+import type { BackendName } from '../../protocol/stage-spec.js';
+import type { TracedCall } from './trace.js';
+
+interface Attributes {
+  readonly traced: TracedCall;
+  /** Inputs, masks, and weights. */
+  readonly given: readonly tf.Tensor[];
+  /** How many of what is given are inputs, and the place of the first weight. */
+  readonly inputCount: number;
+  readonly firstWeight: number;
+}
+
+type Run = (inputs: Record<string, tf.Tensor>, attributes: Attributes) => tf.Tensor[];
+
+const kernels = new Map<BackendName, Run>();
+
+/** tfjs knows gradients by the kernel's name alone, whatever the backend. */
+function kernelOf(backend: BackendName): Run {
+  const known = kernels.get(backend) ?? register(backend);
+  kernels.set(backend, known);
+  return known;
+}
+
+/** Numbers of what is given that a backward pass reads. */
+function readLater({ parts }: TracedCall, givenCount: number): readonly number[] {
+  const numbers = parts.slice(1).flatMap(({ reads }) => reads.filter(number => number < givenCount));
+  return [...new Set(numbers)];
+}
+
+function runPart(part: GraphPart, values: ReadonlyMap<number, tf.Tensor>): tf.Tensor[] {
+  return part.run(part.reads.map(number => values.get(number)!));
+}
+
+function register(backend: BackendName): Run {
+  return registerFused<Attributes, tf.Tensor[]>({
+    name: `MillraceTraced on ${backend}`,
+    backend,
+    forward(_, { traced, given }, hide) {
+      const [forward] = traced.parts;
+      const outputs = runPart(forward!, new Map(given.entries()));
+      const later = readLater(traced, given.length).map(number => tf.clone(given[number]!));
+      hide([...outputs.slice(traced.outputCount), ...later]);
+      return outputs.slice(0, traced.outputCount);
+    },
+    saves: { inputs: [], output: false },
+    gradient(outputGradients, saved, { traced, given, inputCount, firstWeight }) {
+      const [, backwardInput, backwardWeight] = traced.parts;
+      const later = readLater(traced, given.length);
+      const carriedCount = saved.length - later.length;
+      // Whatever a shared result adds to `saved` comes after these.
+      const carried = saved.slice(0, carriedCount);
+      const known = new Map(later.map((number, index) => [number, saved[carriedCount + index]!]));
+      const number = (values: readonly tf.Tensor[], from: number): void => {
+        for (const [index, value] of values.entries()) known.set(from + index, value);
+      };
+      number(outputGradients, given.length);
+      const firstCarried = given.length + 2 * traced.outputCount;
+      number(carried, firstCarried);
+      const ofInputs = sharing(saved, () => {
+        const results = runPart(backwardInput!, known);
+        number(results, firstCarried + carriedCount);
+        return results;
+      });
+      const ofWeights = sharing(saved, () => {
+        ofInputs();
+        return runPart(backwardWeight!, known);
+      });
+      const thunks: Record<string, () => tf.Tensor> = {};
+      for (let input = 0; input < inputCount; input++) {
+        const place = traced.inputs.indexOf(input);
+        const { shape } = given[input]!;
+        // No path leads there; tfjs's own walk would have ended above.
+        thunks[`input${input}`] = () => (place < 0 ? tf.zeros(shape) : ofInputs()[place]!);
+      }
+      for (const [place, weight] of traced.weights.entries()) {
+        thunks[`weight${firstWeight + weight}`] = () => ofWeights()[place]!;
+      }
+      return thunks;
+    },
+  });
+}
+
+/** Runs a traced call on inputs, masks and weights; on the tape, if it is on and the call was traced for training. */
+export function runTraced(
+  backend: BackendName,
+  traced: TracedCall,
+  inputs: readonly tf.Tensor[],
+  masks: readonly tf.Tensor[],
+  weights: readonly tf.Tensor[],
+): tf.Tensor[] {
+  const given = [...inputs, ...masks, ...weights];
+  const firstWeight = inputs.length + masks.length;
+  // Weights that no gradient reaches are none of the node's business.
+  const onTape: Record<string, tf.Tensor> = {};
+  for (const [place, input] of inputs.entries()) onTape[`input${place}`] = input;
+  for (const weight of traced.weights) onTape[`weight${firstWeight + weight}`] = weights[weight]!;
+  return kernelOf(backend)(onTape, { traced, given, inputCount: inputs.length, firstWeight });
+}
