@@ -10,7 +10,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { describeRun } from './run/machine.mjs';
-import { withTransportSection } from './run/markdown.mjs';
+import { withSection } from './run/markdown.mjs';
 import { PERFORMANCE_PAGE } from './run/report.mjs';
 import { measureBytes } from './transport/bytes.mjs';
 import { watchNeighbours } from './transport/neighbours.mjs';
@@ -35,5 +35,5 @@ const results = { ...measured, othersShare: neighbours() };
 console.log(transportText(results));
 if (!quick) {
   const page = existsSync(PERFORMANCE_PAGE) ? readFileSync(PERFORMANCE_PAGE, 'utf8') : '# Performance\n';
-  writeFileSync(PERFORMANCE_PAGE, withTransportSection(page, transportMarkdown(results, describeRun())));
+  writeFileSync(PERFORMANCE_PAGE, withSection(page, 'transport', transportMarkdown(results, describeRun())));
 }

@@ -9,6 +9,7 @@
  *   node scripts/run.mjs test:browser [arguments for vitest]
  *   node scripts/run.mjs bench [arguments for bench/bench.mjs]
  *   node scripts/run.mjs bench:fits [arguments for bench/fits.mjs]
+ *   node scripts/run.mjs bench:memory [arguments for bench/memory.mjs]
  *   node scripts/run.mjs bench:scaling [arguments for bench/scaling.mjs]
  *   node scripts/run.mjs bench:schedules [arguments for bench/schedules.mjs]
  *   node scripts/run.mjs bench:simulator [arguments for bench/simulator.mjs]
@@ -74,6 +75,7 @@ const commands = {
   },
   bench: prepared('bench/bench.mjs'),
   'bench:fits': prepared('bench/fits.mjs'),
+  'bench:memory': prepared('bench/memory.mjs'),
   'bench:scaling': prepared('bench/scaling.mjs'),
   'bench:schedules': prepared('bench/schedules.mjs'),
   async 'bench:setup'(pipArgs) {

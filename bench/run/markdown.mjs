@@ -33,31 +33,41 @@ export function table(titles, rows, textColumns = 1) {
     .join('\n');
 }
 
-/** Around the part of docs/performance.md that `npm run bench:transport` writes and `npm run bench` keeps. */
-const TRANSPORT_START = '<!-- transport: written by `npm run bench:transport` -->';
-const TRANSPORT_END = '<!-- end of transport -->';
-const NOT_MEASURED = 'Not measured yet: `npm run bench:transport` writes this section.';
+/** Parts of docs/performance.md that other programs write and `npm run bench` keeps. */
+const SECTIONS = { transport: 'Transport', memory: 'Memory' };
+
+/** @typedef {keyof typeof SECTIONS} SectionName */
+
+/** @param {SectionName} name */
+const marksOf = name => ({
+  start: `<!-- ${name}: written by \`npm run bench:${name}\` -->`,
+  end: `<!-- end of ${name} -->`,
+});
 
 /**
  * @param {string} page
- * @returns {string} what stands between the marks
+ * @param {SectionName} name
+ * @returns {string} what stands between the section's marks
  */
-export function transportSection(page) {
-  const start = page.indexOf(TRANSPORT_START);
-  const end = page.indexOf(TRANSPORT_END, start);
-  if (start < 0 || end < 0) return NOT_MEASURED;
-  return page.slice(start + TRANSPORT_START.length, end).trim();
+export function sectionOf(page, name) {
+  const marks = marksOf(name);
+  const start = page.indexOf(marks.start);
+  const end = page.indexOf(marks.end, start);
+  if (start < 0 || end < 0) return `Not measured yet: \`npm run bench:${name}\` writes this section.`;
+  return page.slice(start + marks.start.length, end).trim();
 }
 
 /**
  * @param {string} page
+ * @param {SectionName} name
  * @param {string} section
- * @returns {string} the page with this section between the marks; at its end, if it had no marks
+ * @returns {string} the page with this section between its marks; at its end, if it had none
  */
-export function withTransportSection(page, section) {
-  const marked = `${TRANSPORT_START}\n\n${section}\n\n${TRANSPORT_END}`;
-  const start = page.indexOf(TRANSPORT_START);
-  const end = page.indexOf(TRANSPORT_END, start);
-  if (start < 0 || end < 0) return `${page.trimEnd()}\n\n## Transport\n\n${marked}\n`;
-  return page.slice(0, start) + marked + page.slice(end + TRANSPORT_END.length);
+export function withSection(page, name, section) {
+  const marks = marksOf(name);
+  const marked = `${marks.start}\n\n${section}\n\n${marks.end}`;
+  const start = page.indexOf(marks.start);
+  const end = page.indexOf(marks.end, start);
+  if (start < 0 || end < 0) return `${page.trimEnd()}\n\n## ${SECTIONS[name]}\n\n${marked}\n`;
+  return page.slice(0, start) + marked + page.slice(end + marks.end.length);
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { formatTable } from '#internal/report/table.js';
 import { MODEL_SPECS } from '../models/build.mjs';
 import { describeRun } from './machine.mjs';
-import { transportSection, withTransportSection } from './markdown.mjs';
+import { sectionOf, withSection } from './markdown.mjs';
 import { pageText, spreadText } from './page.mjs';
 
 /** @typedef {import('./race.mjs').Row} Row */
@@ -71,5 +71,7 @@ export function writePerformancePage(
   { file = PERFORMANCE_PAGE, facts = describeRun() } = {},
 ) {
   const before = existsSync(file) ? readFileSync(file, 'utf8') : '';
-  writeFileSync(file, withTransportSection(pageText(rows, facts, measurement), transportSection(before)));
+  const page = pageText(rows, facts, measurement);
+  const withTransport = withSection(page, 'transport', sectionOf(before, 'transport'));
+  writeFileSync(file, withSection(withTransport, 'memory', sectionOf(before, 'memory')));
 }

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { transportSection, withTransportSection, wrap } from '../../bench/run/markdown.mjs';
+import { sectionOf, withSection, wrap } from '../../bench/run/markdown.mjs';
 import { pageText } from '../../bench/run/page.mjs';
 import { formatResults, writePerformancePage } from '../../bench/run/report.mjs';
 import { temporaryDirectory } from '../setup/fixtures.js';
@@ -150,22 +150,25 @@ describe('docs/performance.md', () => {
     expect(pageText(rows, FACTS, MEASUREMENT)).toBe(page);
   });
 
-  it('keeps the section on transport when it is written again', () => {
+  it.each(['transport', 'memory'] as const)('keeps the section on %s when it is written again', name => {
     const file = path.join(temporaryDirectory(), 'performance.md');
     writePerformancePage(rows, MEASUREMENT, { file, facts: FACTS });
     const first = readFileSync(file, 'utf8');
-    expect(first).toContain('Not measured yet: `npm run bench:transport` writes this section.');
-    writeFileSync(file, withTransportSection(first, 'A ring is fast.\n\n| a |\n|---|'));
+    const missing = `Not measured yet: \`npm run bench:${name}\` writes this section.`;
+    expect(first).toContain(missing);
+    writeFileSync(file, withSection(first, name, 'It is fast.\n\n| a |\n|---|'));
     writePerformancePage(rows.slice(1), MEASUREMENT, { file, facts: FACTS });
     const second = readFileSync(file, 'utf8');
-    expect(transportSection(second)).toBe('A ring is fast.\n\n| a |\n|---|');
-    expect(second.match(/## Transport/g)).toHaveLength(1);
-    expect(second).not.toContain('Not measured yet');
+    expect(sectionOf(second, name)).toBe('It is fast.\n\n| a |\n|---|');
+    expect(second.match(/^## (Transport|Memory)$/gm)).toHaveLength(2);
+    expect(second).not.toContain(missing);
   });
 
   it('takes a section on transport before there is any other', () => {
-    const page = withTransportSection('# Performance\n', 'A ring is fast.');
+    const page = withSection('# Performance\n', 'transport', 'A ring is fast.');
     expect(page.startsWith('# Performance\n\n## Transport\n')).toBe(true);
-    expect(transportSection(withTransportSection(page, 'A ring is faster.'))).toBe('A ring is faster.');
+    expect(sectionOf(withSection(page, 'transport', 'A ring is faster.'), 'transport')).toBe(
+      'A ring is faster.',
+    );
   });
 });

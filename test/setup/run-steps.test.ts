@@ -148,7 +148,7 @@ describe('scripts/run.mjs', () => {
     const { status, stderr } = spawnSync(process.execPath, [script, 'tset'], { encoding: 'utf8' });
     expect(status).toBe(1);
     expect(stderr).toBe(
-      'millrace: unknown command "tset"; known are start, test, test:browser, bench, bench:fits, bench:scaling, bench:schedules, bench:setup, bench:simulator, bench:transport, bench:tasks\n',
+      'millrace: unknown command "tset"; known are start, test, test:browser, bench, bench:fits, bench:memory, bench:scaling, bench:schedules, bench:setup, bench:simulator, bench:transport, bench:tasks\n',
     );
   });
 });
