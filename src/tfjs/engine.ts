@@ -17,6 +17,7 @@ interface EngineState {
   activeTape: TapeNode[] | null;
   activeScope: { track: tf.Tensor[] } | null;
   gradientDepth: number;
+  kernelDepth: number;
 }
 
 interface Engine {
@@ -98,14 +99,12 @@ function heldByScope(): tf.Tensor[] {
 /** Runs `run` without recording it; a tape of its own is not that of its surroundings. */
 export function withoutTape<T>(run: () => T): T {
   const state = engineState();
-  const { gradientDepth, activeTape } = state;
-  state.gradientDepth = 0;
-  state.activeTape = null;
+  const { gradientDepth, kernelDepth, activeTape } = state;
+  Object.assign(state, { gradientDepth: 0, kernelDepth: 0, activeTape: null });
   try {
     return run();
   } finally {
-    state.gradientDepth = gradientDepth;
-    state.activeTape = activeTape;
+    Object.assign(state, { gradientDepth, kernelDepth, activeTape });
   }
 }
 

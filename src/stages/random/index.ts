@@ -1,2 +1,2 @@
 /** Random layers whose numbers depend on seed, step, layer and sample, and on nothing else. */
-export { drawsRandomNumbers, RandomContext, useCounterRandom } from './layers.js';
+export { RandomContext, useCounterRandom } from './layers.js';

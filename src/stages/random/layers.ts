@@ -97,13 +97,6 @@ const RANDOM_CALLS: ReadonlyMap<string, RandomCall> = new Map([
   ['GaussianNoise', gaussianNoise],
 ]);
 
-/** Whether a layer itself may draw random numbers when it trains. */
-export function drawsRandomNumbers(layer: Layer): boolean {
-  const { dropout = 0, recurrentDropout = 0 } = layer as { dropout?: number; recurrentDropout?: number };
-  const dropsOut = 'dropoutFunc' in layer && (dropout > 0 || recurrentDropout > 0);
-  return dropsOut || RANDOM_CALLS.has(layer.getClassName());
-}
-
 /**
  * Replaces the randomness of a layer and of all layers inside it. Layers without any stay as they are.
  *

@@ -5,7 +5,13 @@
  * the layer computes untraced; what B and W read of the forward pass is what the gradients of tfjs's operations read.
  */
 import * as tf from '@tensorflow/tfjs';
-import { type GraphPart, NotTraceableError, type RecordParts } from '../../backends/index.js';
+import {
+  type GraphPart,
+  NotTraceableError,
+  type RecordParts,
+  tellingNumbers,
+  tellsLittle,
+} from '../../backends/index.js';
 import { disposeTape, recordTape, type TapeNode, withoutTape } from '../../tfjs/internals.js';
 import { backwardInput, type DeferredWeightGradients } from '../backward.js';
 
@@ -36,28 +42,35 @@ export interface CallToTrace {
  * @throws NotTraceableError if the call cannot be a graph
  */
 export function trace(record: RecordParts, { trains, ...call }: CallToTrace): TracedCall | undefined {
-  return withoutTape(() => (trains ? traceTraining(record, call) : traceForward(record, call)));
+  return withoutTape(() =>
+    onTellingWeights(call.weights, () => {
+      const forms = formsOfOutputs(call);
+      return trains ? traceTraining(record, call, forms) : traceForward(record, call, forms);
+    }),
+  );
 }
 
 type Call = Omit<CallToTrace, 'trains'>;
 
-function traceForward(record: RecordParts, call: Call): TracedCall | undefined {
-  const { name, inputs, masks, weights } = call;
-  let outputCount = 0;
-  const parts = record(name, [...inputs, ...masks, ...weights], given => [
-    () => {
-      const outputs = callOn(call, given);
-      outputCount = outputs.length;
-      return outputs;
-    },
-  ]);
-  return parts && { parts, outputCount, inputs: [], weights: [] };
+interface Form {
+  readonly dtype: tf.DataType;
+  readonly shape: readonly number[];
 }
 
-function traceTraining(record: RecordParts, call: Call): TracedCall | undefined {
+function traceForward(record: RecordParts, call: Call, forms: readonly Form[]): TracedCall | undefined {
+  const { name, inputs, masks, weights } = call;
+  const parts = record(name, [...inputs, ...masks, ...weights], given => [() => callOn(call, given)]);
+  return parts && { parts, outputCount: forms.length, inputs: [], weights: [] };
+}
+
+function traceTraining(record: RecordParts, call: Call, forms: readonly Form[]): TracedCall | undefined {
+  // The gradient of one that nobody reads would be zeros, where tfjs computes none: 0 times infinity is not 0.
+  if (forms.filter(({ dtype }) => dtype === 'float32').length > 1) {
+    throw new NotTraceableError('it has several outputs that may have gradients');
+  }
   const { name, inputs, masks, weights } = call;
   const forwardGiven = [...inputs, ...masks, ...weights];
-  const outputGradients = randomGradients(call);
+  const outputGradients = forms.map(({ shape }, index) => tellingNumbers(shape, index));
   const runs: TrainingRun[] = [];
   try {
     const parts = record(name, [...forwardGiven, ...outputGradients], given => {
@@ -69,18 +82,11 @@ function traceTraining(record: RecordParts, call: Call): TracedCall | undefined 
         () => run.backwardWeight(),
       ];
     });
-    const last = runs.at(-1)!;
-    return (
-      parts && {
-        parts,
-        outputCount: outputGradients.length,
-        inputs: last.reachedInputs,
-        weights: last.reachedWeights,
-      }
-    );
+    const { reachedInputs, reachedWeights } = runs.at(-1)!;
+    return parts && { parts, outputCount: forms.length, inputs: reachedInputs, weights: reachedWeights };
   } finally {
     for (const run of runs) run.dispose();
-    tf.dispose([...outputGradients]);
+    tf.dispose(outputGradients);
   }
 }
 
@@ -89,24 +95,44 @@ function callOn({ inputs, masks, call }: Call, given: readonly tf.Tensor[]): rea
   return call(own, given.slice(inputs.length, inputs.length + masks.length));
 }
 
-/** A gradient for each output. Random, so that no error is multiplied with 0 or hidden by symmetry. */
-function randomGradients(call: Call): tf.Tensor[] {
-  const { weights } = call;
-  const before = weights.map(weight => ({
-    weight,
-    dataId: weight.dataId,
-    value: tf.clone(weight as tf.Tensor),
-  }));
-  const outputs = tf.tidy(() =>
-    callOn(call, [...call.inputs, ...call.masks]).map(output => tf.clone(output)),
-  );
-  const shapes = outputs.map(({ shape }) => shape);
-  tf.dispose(outputs);
-  const changed = before.filter(({ weight, dataId }) => weight.dataId !== dataId);
-  for (const { weight, value } of changed) weight.assign(value);
-  tf.dispose(before.map(({ value }) => value));
-  if (changed.length > 0) throw new NotTraceableError('it changes its weights when it is called');
-  return shapes.map(shape => tf.randomUniform(shape, -1, 1, 'float32', 1));
+/**
+ * Runs the call once to see what comes out.
+ *
+ * @throws NotTraceableError if that changes a weight
+ */
+function formsOfOutputs(call: Call): Form[] {
+  const before = call.weights.map(({ dataId }) => dataId);
+  const forms: Form[] = [];
+  tf.tidy(() => {
+    for (const { dtype, shape } of callOn(call, [...call.inputs, ...call.masks]))
+      forms.push({ dtype, shape });
+  });
+  if (call.weights.some(({ dataId }, index) => dataId !== before[index])) {
+    throw new NotTraceableError('it changes its weights when it is called');
+  }
+  return forms;
+}
+
+/**
+ * Runs `run` with other numbers in weights whose own say little, and gives all weights back what they had, whatever has
+ * happened to them.
+ */
+function onTellingWeights<T>(weights: readonly tf.Variable[], run: () => T): T {
+  const before = weights.map(weight => tf.clone(weight as tf.Tensor));
+  try {
+    for (const [index, weight] of weights.entries()) {
+      if (!tellsLittle(weight)) continue;
+      const numbers = tellingNumbers(weight.shape, index);
+      weight.assign(numbers);
+      numbers.dispose();
+    }
+    return run();
+  } finally {
+    for (const [index, weight] of weights.entries()) {
+      if (weight.dataId !== before[index]!.dataId) weight.assign(before[index]!);
+    }
+    tf.dispose(before);
+  }
 }
 
 /** One training pass over a call, part by part. What it returns lives until `dispose`. */
@@ -145,13 +171,14 @@ class TrainingRun {
     const { inputGradients, deferred } = backwardInput({
       tape: this.#tape,
       samples: this.#inputs,
-      inputs: this.#inputs.filter(({ dtype }) => dtype === 'float32'),
-      variables: this.#call.weights,
+      inputs: this.#inputs.filter(isFloat),
+      variables: this.#call.weights.filter(isFloat),
       seeds,
     });
     this.#deferred = deferred;
-    const wanted = this.#inputs.flatMap(({ dtype }, position) => (dtype === 'float32' ? [position] : []));
-    this.reachedInputs = wanted.filter((_, index) => inputGradients[index] !== undefined);
+    this.reachedInputs = positionsOfFloats(this.#inputs).filter(
+      (_, index) => inputGradients[index] !== undefined,
+    );
     const gradients = inputGradients.filter(gradient => gradient !== undefined);
     this.#gradients = gradients;
     return gradients;
@@ -160,8 +187,8 @@ class TrainingRun {
   backwardWeight(): readonly tf.Tensor[] {
     const gradients = this.#deferred!.compute();
     this.#deferred = undefined;
-    this.reachedWeights = gradients.flatMap((gradient, position) =>
-      gradient === undefined ? [] : [position],
+    this.reachedWeights = positionsOfFloats(this.#call.weights).filter(
+      (_, index) => gradients[index] !== undefined,
     );
     const present = gradients.filter(gradient => gradient !== undefined);
     this.#gradients = [...this.#gradients, ...present];
@@ -173,4 +200,13 @@ class TrainingRun {
     disposeTape(this.#tape);
     tf.dispose([...this.#outputs, ...this.#gradients]);
   }
+}
+
+function isFloat({ dtype }: tf.Tensor): boolean {
+  return dtype === 'float32';
+}
+
+/** What has another type has no gradient. */
+function positionsOfFloats(tensors: readonly tf.Tensor[]): number[] {
+  return tensors.flatMap((tensor, position) => (isFloat(tensor) ? [position] : []));
 }

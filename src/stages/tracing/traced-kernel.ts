@@ -8,8 +8,7 @@ interface Attributes {
   readonly traced: TracedCall;
   /** Inputs, masks, and weights. */
   readonly given: readonly tf.Tensor[];
-  /** How many of what is given are inputs, and the place of the first weight. */
-  readonly inputCount: number;
+  /** Place of the first weight. */
   readonly firstWeight: number;
 }
 
@@ -46,7 +45,7 @@ function register(backend: BackendName): Run {
       return outputs.slice(0, traced.outputCount);
     },
     saves: { inputs: [], output: false },
-    gradient(outputGradients, saved, { traced, given, inputCount, firstWeight }) {
+    gradient(outputGradients, saved, { traced, given, firstWeight }) {
       const [, backwardInput, backwardWeight] = traced.parts;
       const later = readLater(traced, given.length);
       const carriedCount = saved.length - later.length;
@@ -69,11 +68,8 @@ function register(backend: BackendName): Run {
         return runPart(backwardWeight!, known);
       });
       const thunks: Record<string, () => tf.Tensor> = {};
-      for (let input = 0; input < inputCount; input++) {
-        const place = traced.inputs.indexOf(input);
-        const { shape } = given[input]!;
-        // No path leads there; tfjs's own walk would have ended above.
-        thunks[`input${input}`] = () => (place < 0 ? tf.zeros(shape) : ofInputs()[place]!);
+      for (const [place, input] of traced.inputs.entries()) {
+        thunks[`input${input}`] = () => ofInputs()[place]!;
       }
       for (const [place, weight] of traced.weights.entries()) {
         thunks[`weight${firstWeight + weight}`] = () => ofWeights()[place]!;
@@ -93,9 +89,12 @@ export function runTraced(
 ): tf.Tensor[] {
   const given = [...inputs, ...masks, ...weights];
   const firstWeight = inputs.length + masks.length;
-  // Weights that no gradient reaches are none of the node's business.
+  // What no gradient reaches is not the node's: tfjs's own walk would end above. Indices have no gradient, but say that the
+  // outputs depend on samples.
   const onTape: Record<string, tf.Tensor> = {};
-  for (const [place, input] of inputs.entries()) onTape[`input${place}`] = input;
+  for (const [place, input] of inputs.entries()) {
+    if (input.dtype !== 'float32' || traced.inputs.includes(place)) onTape[`input${place}`] = input;
+  }
   for (const weight of traced.weights) onTape[`weight${firstWeight + weight}`] = weights[weight]!;
-  return kernelOf(backend)(onTape, { traced, given, inputCount: inputs.length, firstWeight });
+  return kernelOf(backend)(onTape, { traced, given, firstWeight });
 }

@@ -5,15 +5,22 @@
  * it costs 2, buffers are reused, and the engine joins operations. Self-attention over 64 positions of 32 samples with its
  * gradients took 20 ms op by op and 11 as graphs.
  *
- * A graph repeats what one call did. A layer that keeps count of its calls, draws random numbers or changes its weights is
- * found out and left as it is; what changes rarely, such as an annealed temperature, cannot be, hence the option.
+ * A graph repeats what one call did, and the layer's own code does not run again. A layer that keeps count of its calls, draws
+ * random numbers or changes its weights is found out and left as it is; what changes rarely, such as an annealed temperature, or
+ * is put aside without changing the output, cannot be, hence the option.
  */
 import type * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../../backends/index.js';
-import { BackendError, MillraceError } from '../../errors.js';
+import { MillraceError } from '../../errors.js';
 import { canonicalWeights } from '../../model/weights.js';
-import { innerLayers, isStateful, isTapeOn, type Layer, variableOf } from '../../tfjs/internals.js';
-import { drawsRandomNumbers } from '../random/index.js';
+import {
+  drawsRandomNumbers,
+  innerLayers,
+  isStateful,
+  isTapeOn,
+  type Layer,
+  variableOf,
+} from '../../tfjs/internals.js';
 import { type TracedCall, trace } from './trace.js';
 import { runTraced } from './traced-kernel.js';
 
@@ -26,6 +33,9 @@ export function traceLayers(layer: Layer, backend: Backend, classNames: readonly
   }
   for (const inner of innerLayers(layer)) traceLayers(inner, backend, classNames);
 }
+
+/** Combinations of shapes and arguments that a layer is traced for; further ones run op by op. Each takes some 0.1 s and a few MB. */
+export const MOST_TRACES = 16;
 
 /** Arguments of a call that a graph can depend on. */
 interface KnownArguments {
@@ -80,7 +90,9 @@ class TracedLayer {
       describe(tensors),
       masksOf(mask, describe),
     ]);
-    if (!this.#programs.has(key)) this.#programs.set(key, this.#trace(inputs, kwargs, masks, trains));
+    if (!this.#programs.has(key) && this.#programs.size < MOST_TRACES) {
+      this.#programs.set(key, this.#trace(inputs, kwargs, masks, trains));
+    }
     const program = this.#programs.get(key);
     if (program === undefined) return this.#plainCall(inputs, kwargs);
     const outputs = runTraced(this.#backend.name, program.traced, tensors, masks, this.#weights());
@@ -120,7 +132,7 @@ class TracedLayer {
       });
       return traced && { traced, isList };
     } catch (error) {
-      if (error instanceof BackendError || !(error instanceof MillraceError)) throw error;
+      if (!(error instanceof MillraceError)) throw error;
       this.#refuse((error as MillraceError & { readonly reason?: string }).reason ?? error.message);
       return undefined;
     }

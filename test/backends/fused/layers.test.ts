@@ -111,7 +111,8 @@ describe.skipIf(!backends().includes('tensorflow'))('a lowered layer computes wh
           tf.engine().startScope();
           run.mockClear();
           await expectSameLayer({ make: () => makeLayer(activation, useBias), shape: [...shape], seed: 3 });
-          expect(run).toHaveBeenCalled();
+          const hasToJoin = useBias || INLINE.slice(1).some(name => name === activation);
+          expect(run.mock.calls.length > 0).toBe(hasToJoin);
           tf.engine().endScope();
         }
       }

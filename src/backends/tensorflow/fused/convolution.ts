@@ -47,7 +47,7 @@ function registerConvolution(name: string, ops: Ops): ReturnType<typeof register
   return register<ConvolutionSettings>({
     name,
     forward: ({ x, filter, bias }, settings) =>
-      forward([x, filter, bias], settings, outputSize(x!, filter!, settings, ops)),
+      forward([x!, filter!], bias, settings, outputSize(x!, filter!, settings, ops)),
     saves: { inputs: ['x', 'filter'], output: true },
     gradient([dy], saved, settings) {
       const [x, filter, y] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];

@@ -72,7 +72,7 @@ const run = register<Attributes>({
   name: 'MillraceDense',
   forward({ x, kernel, bias }, attributes) {
     const [inputs, units] = kernel!.shape as [number, number];
-    return forward([x, kernel, bias], attributes, (x!.size / inputs) * units);
+    return forward([x!, kernel!], bias, attributes, (x!.size / inputs) * units);
   },
   saves: { inputs: ['x', 'kernel'], output: true },
   gradient([dy], saved, { activation }) {

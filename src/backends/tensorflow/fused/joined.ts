@@ -5,23 +5,32 @@
  * 1,024 rows, 128 inputs and 512 units 0.88 ms against 1.36, for 64 rows, 512 and 512 0.26 against 0.33.
  */
 import type * as tf from '@tensorflow/tfjs';
+import type { FusedActivation } from '../../fused-operations.js';
 import { graphFunction } from '../graph/index.js';
 
 /** Elements from which on a result is large enough for a graph to pay: a pass over fewer takes no longer than a graph's start. */
 const LEAST_ELEMENTS = 2 ** 14;
 
 /**
- * A function that runs as a graph where its result has `elements` enough, and else op by op.
+ * A function that runs as a graph where there is something to join to the product and its result has `elements` enough, and
+ * else op by op.
  *
  * @param name unlike those of all other graphs
+ * @returns takes the operands of the product and the bias, if there is one
  */
-export function joinedWhereLarge<Settings extends object>(
+export function joinedWhereLarge<Settings extends { readonly activation: FusedActivation }>(
   name: string,
   body: (inputs: readonly tf.Tensor[], settings: Settings) => tf.Tensor,
-): (inputs: readonly (tf.Tensor | undefined)[], settings: Settings, elements: number) => tf.Tensor {
+): (
+  operands: readonly [tf.Tensor, tf.Tensor],
+  bias: tf.Tensor | undefined,
+  settings: Settings,
+  elements: number,
+) => tf.Tensor {
   const graph = graphFunction<Settings>(name, (inputs, settings) => [body(inputs, settings)]);
-  return (inputs, settings, elements) => {
-    const present = inputs.filter(input => input !== undefined);
-    return elements < LEAST_ELEMENTS ? body(present, settings) : graph(present, settings)[0]!;
+  return (operands, bias, settings, elements) => {
+    const inputs = bias === undefined ? operands : [...operands, bias];
+    const isPlain = bias === undefined && settings.activation === 'linear';
+    return isPlain || elements < LEAST_ELEMENTS ? body(inputs, settings) : graph(inputs, settings)[0]!;
   };
 }

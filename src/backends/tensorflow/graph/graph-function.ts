@@ -10,13 +10,15 @@
  * a function that it breaks runs op by op, with a warning.
  */
 import * as tf from '@tensorflow/tfjs';
+import { BackendError } from '../../../errors.js';
+import { tellingNumbers, tellsLittle } from '../../telling.js';
 import { areAlike, warnOfDifference } from './differences.js';
 import { describeInputs, Graph, graphBackend, handleOf } from './graph.js';
 import { LeastRecentlyUsed } from './least-recently-used.js';
 import { isRecording, record } from './recording.js';
 
 /** Graphs that a worker keeps; the one that was used longest ago makes room. */
-export const MOST_GRAPHS = 128;
+export const MOST_GRAPHS = 512;
 
 /**
  * Makes a function of tensors that runs as graphs.
@@ -66,7 +68,9 @@ function programsOf(backend: object): LeastRecentlyUsed<Program> {
 function makeProgram(signature: string, body: TensorFunction, inputs: readonly tf.Tensor[]): Program {
   const backend = graphBackend();
   // Handles of their own: the same tensor given twice is two inputs.
-  const given = inputs.map(handleOf);
+  const given = inputs.map((input, index) =>
+    tellsLittle(input) ? tellingNumbers(input.shape, index) : handleOf(input),
+  );
   let expected: tf.Tensor[] = [];
   try {
     const { result: outputs, recording } = record(describeInputs(backend, given), ownRecording => {
@@ -75,14 +79,28 @@ function makeProgram(signature: string, body: TensorFunction, inputs: readonly t
       return backend.getInputTensorIds(expected).map(id => ownRecording.outputOf(id));
     });
     const graph = new Graph(backend, recording.nodes, recording.inputs, outputs);
-    const actual = graph.run(inputs);
+    const actual = graph.run(given);
     const isRight = areAlike(actual, expected);
     tf.dispose(actual);
     if (isRight) return graph;
     graph.dispose();
     warnOfDifference(signature);
-    return { run: body, dispose() {} };
+  } catch (error) {
+    if (!(error instanceof BackendError)) throw error;
+    warnOfMissingGraphs(error);
   } finally {
     tf.dispose([...given, ...expected]);
   }
+  return { run: body, dispose() {} };
+}
+
+let hasWarned = false;
+
+/** Once: what is wrong with one graph is wrong with all. */
+function warnOfMissingGraphs({ message }: BackendError): void {
+  if (hasWarned) return;
+  hasWarned = true;
+  process.emitWarning(`${message} Until then layers run op by op, which is slower.`, {
+    code: 'MILLRACE_NO_GRAPHS',
+  });
 }

@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
+import { MillraceError } from '../../../errors.js';
 import { type GraphPart, NotTraceableError, type RecordParts } from '../../graph-parts.js';
 import { areAlike, warnOfDifference } from './differences.js';
 import { describeInputs, Graph, type GraphBackend, graphBackend, handleOf } from './graph.js';
@@ -13,7 +14,7 @@ import { encodeSavedModel, type GraphNode } from './graph-def.js';
 import { LeastRecentlyUsed } from './least-recently-used.js';
 import { placeholder, type Recording, record } from './recording.js';
 
-/** Graphs of parts that a worker keeps loaded. Layers that compute alike share theirs. */
+/** Graphs of parts that a worker keeps loaded; layers that compute alike share theirs. One that made room is loaded again. */
 const MOST_PART_GRAPHS = 512;
 
 export const recordParts: RecordParts = (name, given, begin) => {
@@ -158,8 +159,17 @@ function computeAlike(
 ): boolean {
   const values = [...given];
   return parts.every((part, index) => {
-    const outputs = part.run(part.reads.map(number => values[number]!));
+    const outputs = runOnce(part, values);
     values.push(...outputs);
     return areAlike(outputs, expected[index]!);
   });
+}
+
+function runOnce(part: GraphPart, values: readonly tf.Tensor[]): tf.Tensor[] {
+  try {
+    return part.run(part.reads.map(number => values[number]!));
+  } catch (error) {
+    if (error instanceof MillraceError) throw error;
+    throw new NotTraceableError(`TensorFlow does not run the graph: ${(error as Error).message}`);
+  }
 }

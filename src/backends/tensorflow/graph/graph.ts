@@ -92,11 +92,12 @@ export class Graph {
 
 /** tfjs-node reads graphs from a directory alone. */
 function load(backend: GraphBackend, nodes: readonly GraphNode[]): number {
-  const directory = makeDirectory();
+  const directory = writing(() => mkdtempSync(join(tmpdir(), 'millrace-graph-')));
   try {
-    writeFileSync(join(directory, 'saved_model.pb'), encodeSavedModel(nodes));
+    writing(() => writeFileSync(join(directory, 'saved_model.pb'), encodeSavedModel(nodes)));
     return backend.binding.loadSavedModel(directory, GRAPH_TAG);
   } catch (error) {
+    if (error instanceof BackendError) throw error;
     // An op of tfjs-node's that says less of itself than a graph must know.
     throw new NotTraceableError(`TensorFlow does not take the graph: ${(error as Error).message}`);
   } finally {
@@ -104,13 +105,13 @@ function load(backend: GraphBackend, nodes: readonly GraphNode[]): number {
   }
 }
 
-function makeDirectory(): string {
+function writing<T>(write: () => T): T {
   try {
-    return mkdtempSync(join(tmpdir(), 'millrace-graph-'));
+    return write();
   } catch (error) {
     throw new BackendError(
       'tensorflow',
-      `a graph for TensorFlow cannot be written below ${tmpdir()}: ${(error as Error).message}. ` +
+      `A graph for TensorFlow cannot be written below ${tmpdir()}: ${(error as Error).message}. ` +
         'Set TMPDIR to a directory that can be written to.',
       { cause: error },
     );
