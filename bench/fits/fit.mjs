@@ -7,7 +7,7 @@
 import { createRequire } from 'node:module';
 import * as tf from '@tensorflow/tfjs';
 import { pipeline } from 'millrace';
-import { buildModel, lossOf, MODEL_SPECS, SETUP_MODULE } from '../models/build.mjs';
+import { buildModel, lossOf, MODEL_SPECS, SETUP_MODULE, tracedLayersOf } from '../models/build.mjs';
 import { makeSamples } from '../models/samples.mjs';
 
 /** Mini-batches an epoch: longer fits take more epochs of the same samples. */
@@ -31,7 +31,12 @@ let plan = 'plain';
 if (system === 'plain') {
   await model.fit(x, y, args);
 } else {
-  const trainer = await pipeline(model, { setup: SETUP_MODULE, batchSize: spec.batch, cache: false });
+  const trainer = await pipeline(model, {
+    setup: SETUP_MODULE,
+    tracedLayers: tracedLayersOf(spec),
+    batchSize: spec.batch,
+    cache: false,
+  });
   await trainer.fit(x, y, args);
   const { replicas, stages } = trainer.plan;
   plan = `${replicas} × ${stages.length}`;

@@ -79,6 +79,10 @@ function introduction({ date, cpu, cores, memoryGib, platform, versions }, { rou
       "Models with batch normalization run in two stages with `batchNorm: 'micro-batch'`: each micro-batch is normalized by its own statistics, " +
         'as in torch.distributed.pipelining. Their check runs with one micro-batch.',
     ),
+    wrap(
+      "The transformer's self-attention is a layer of the benchmark's own, written in tfjs operations. Millrace is told so by `tracedLayers` and runs it as graphs; " +
+        'PyTorch has an attention of its own.',
+    ),
     table(
       ['model', 'what', 'batch size'],
       Object.entries(MODEL_SPECS).map(([name, { title, batch }]) => [modelLabel(name), title, String(batch)]),
