@@ -20,7 +20,7 @@ export { type GraphPart, NotTraceableError, type RecordParts } from './graph-par
 export type { InPlaceOptimizer, InPlaceOptimizerFactory } from './in-place-optimizer.js';
 export { registerFused, sharing } from './register-fused.js';
 export { joinProducts, type SampleProduct, sampleProductOf } from './sample-product.js';
-export { tellingNumbers, tellsLittle } from './telling.js';
+export { randomAbout1, tellingNumbers, tellsLittle } from './telling.js';
 
 // At import: main thread and workers both come through here, a gradient belongs to no backend, and plain models profit.
 registerDilatedGradients();

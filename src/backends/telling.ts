@@ -8,10 +8,22 @@ import * as tf from '@tensorflow/tfjs';
 export function tellsLittle(tensor: tf.Tensor): boolean {
   if (tensor.dtype !== 'float32') return false;
   const values = tensor.dataSync();
-  return values.every(value => value === values[0]);
+  return values.every(value => Object.is(value, values[0]));
 }
 
-/** Numbers between 0.5 and 1.5, since roots and logarithms want positive ones; the same for the same seed. */
-export function tellingNumbers(shape: readonly number[], seed: number): tf.Tensor {
-  return tf.randomUniform([...shape], 0.5, 1.5, 'float32', seed + 1);
+/** For what is not zero, numbers so near to it that roots and logarithms that bear it bear them too. */
+const DEVIATION = 0.05;
+
+/** Numbers in place of such a tensor's own: about it, or between 0.5 and 1.5 where it is zero. The same for the same seed. */
+export function tellingNumbers(tensor: tf.Tensor, seed: number): tf.Tensor {
+  const [value = 0] = tensor.dataSync();
+  return tf.tidy(() =>
+    Number.isFinite(value) && value !== 0
+      ? tf.mul(randomAbout1(tensor.shape, DEVIATION, seed), value)
+      : randomAbout1(tensor.shape, 0.5, seed),
+  );
+}
+
+export function randomAbout1(shape: readonly number[], deviation: number, seed: number): tf.Tensor {
+  return tf.randomUniform([...shape], 1 - deviation, 1 + deviation, 'float32', seed + 1);
 }

@@ -260,10 +260,6 @@ describe.runIf(backends().includes('tensorflow'))('a traced layer', () => {
     disposeWeights(first.plain, first.traced, second.plain, second.traced);
   });
 
-  it('may have further outputs, of no gradient', () => {
-    expectSame(([x], [w]) => [tf.mul(x!, w!), tf.argMax(x!, 1)], [{ shape: [3] }], [[2, 3]]);
-  });
-
   it('may leave inputs and weights without a gradient, and have weights that are not trained', () => {
     expectSame(
       ([x, other], [used, unused, frozen]) =>
@@ -436,7 +432,7 @@ describe.runIf(backends().includes('tensorflow'))('a traced layer', () => {
       },
     );
 
-    it('if several outputs may have gradients', () => {
+    it('if it has several outputs', () => {
       spyOnWarnings();
       const { plain, traced } = makePair(([x], [w]) => [tf.mul(x!, w!), tf.tanh(x!)], [{ shape: [3] }]);
       const x = uniform([2, 3], 1);
@@ -477,14 +473,14 @@ describe.runIf(backends().includes('tensorflow'))('a traced layer', () => {
       train(traced, [uniform([rows], rows)]);
       expect(calls).toBe(expected);
     }
-    expect(warnings).toEqual([]);
+    expect(warnings).toEqual([expect.stringMatching(/is traced for 16 shapes/)]);
   });
 
   it('is traced with gradients also where it is first called inside a gradient of the user’s own', () => {
     const { traced } = makePair(([x], [w]) => tf.mul(x!, w!), [{ shape: [3] }]);
     const x = uniform([2, 3], 1);
     const untouched = tf.customGrad(value => ({
-      value: traced.call(value as tf.Tensor, { training: true }) as tf.Tensor,
+      value: traced.call([value as tf.Tensor], { training: true }) as tf.Tensor,
       gradFunc: dy => tf.clone(dy),
     }));
     tf.grad(value => tf.sum(untouched(value)))(x);
@@ -492,14 +488,57 @@ describe.runIf(backends().includes('tensorflow'))('a traced layer', () => {
     expect([...inputGradients, ...weightGradients].every(isTensor)).toBe(true);
   });
 
-  it('is checked on weights that tell something, and leaves them as they were', () => {
-    const { plain, traced } = makePair(attention, ATTENTION_WEIGHTS);
-    for (const layer of [plain, traced])
-      layer.setWeights(ATTENTION_WEIGHTS.map(({ shape }) => tf.zeros(shape)));
-    const x = uniform([2, 3, 4], 1);
+  it.each([
+    // TensorFlow 2.15's graph optimizer gives it out transposed: on zeros nobody would notice, and of another shape it does not run.
+    [3, /graph optimizer changes/],
+    [2, /does not run the graph/],
+  ])('is checked on weights that tell something, and leaves them as they were: %i rows', (rows, warning) => {
+    spyOnWarnings();
+    const { plain, traced } = makePair(
+      ([x], [w]) => {
+        const slice = tf.slice(w!, [1, 0], [rows, 3]);
+        return tf.mul(x!, tf.transpose(tf.reshape(tf.transpose(slice), [3, rows])));
+      },
+      [{ shape: [4, 3] }],
+    );
+    for (const layer of [plain, traced]) layer.setWeights([tf.zeros([4, 3])]);
+    const x = uniform([rows, 3], 1);
     expectSamePass(train(traced, [x]), train(plain, [x]));
-    for (const weight of traced.getWeights())
-      expect(weight.dataSync().every(value => value === 0)).toBe(true);
+    expect(warnings).toEqual([expect.stringMatching(warning)]);
+    expect(
+      traced
+        .getWeights()[0]!
+        .dataSync()
+        .every(value => value === 0),
+    ).toBe(true);
+  });
+
+  it('takes indices that depend on what is trained', () => {
+    spyOnWarnings();
+    const { plain, traced } = makePair(
+      ([indices], [w]) => tf.mul(tf.cast(tf.oneHot(indices!, 4), 'float32'), w!),
+      [{ shape: [4] }],
+    );
+    const run = (layer: Own): (tf.Tensor | undefined)[] => {
+      const trained = tf.variable(uniform([5, 4], 2));
+      const { result, tape } = recordTape(() =>
+        tf.keep(layer.call([tf.argMax(trained, 1)], { training: true }) as tf.Tensor),
+      );
+      const { inputGradients, deferred } = backwardInput({
+        tape,
+        samples: [trained],
+        inputs: [trained],
+        variables: layer.trainableWeights.map(weight => weight.read() as tf.Variable),
+        seeds: new Map([[result.id, uniform([5, 4], 3)]]),
+      });
+      return [...inputGradients, ...deferred.compute()];
+    };
+    for (let pass = 0; pass < 2; pass++) {
+      const [actual, expected] = [run(traced), run(plain)];
+      expect(actual.map(isTensor)).toEqual(expected.map(isTensor));
+      expectTensorsClose(actual.filter(isTensor), expected.filter(isTensor), 'gradient');
+    }
+    expect(warnings).toEqual([]);
   });
 
   it('throws what it throws', () => {

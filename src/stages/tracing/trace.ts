@@ -9,6 +9,7 @@ import {
   type GraphPart,
   NotTraceableError,
   type RecordParts,
+  randomAbout1,
   tellingNumbers,
   tellsLittle,
 } from '../../backends/index.js';
@@ -42,35 +43,30 @@ export interface CallToTrace {
  * @throws NotTraceableError if the call cannot be a graph
  */
 export function trace(record: RecordParts, { trains, ...call }: CallToTrace): TracedCall | undefined {
-  return withoutTape(() =>
-    onTellingWeights(call.weights, () => {
-      const forms = formsOfOutputs(call);
-      return trains ? traceTraining(record, call, forms) : traceForward(record, call, forms);
-    }),
-  );
+  return withoutTape(() => {
+    const shapes = shapesOfOutputs(call);
+    return onTellingWeights(call.weights, () =>
+      trains ? traceTraining(record, call, shapes) : traceForward(record, call, shapes),
+    );
+  });
 }
 
 type Call = Omit<CallToTrace, 'trains'>;
 
-interface Form {
-  readonly dtype: tf.DataType;
-  readonly shape: readonly number[];
-}
+type Shapes = readonly (readonly number[])[];
 
-function traceForward(record: RecordParts, call: Call, forms: readonly Form[]): TracedCall | undefined {
+function traceForward(record: RecordParts, call: Call, shapes: Shapes): TracedCall | undefined {
   const { name, inputs, masks, weights } = call;
   const parts = record(name, [...inputs, ...masks, ...weights], given => [() => callOn(call, given)]);
-  return parts && { parts, outputCount: forms.length, inputs: [], weights: [] };
+  return parts && { parts, outputCount: shapes.length, inputs: [], weights: [] };
 }
 
-function traceTraining(record: RecordParts, call: Call, forms: readonly Form[]): TracedCall | undefined {
+function traceTraining(record: RecordParts, call: Call, shapes: Shapes): TracedCall | undefined {
   // The gradient of one that nobody reads would be zeros, where tfjs computes none: 0 times infinity is not 0.
-  if (forms.filter(({ dtype }) => dtype === 'float32').length > 1) {
-    throw new NotTraceableError('it has several outputs that may have gradients');
-  }
+  if (shapes.length > 1) throw new NotTraceableError('it has several outputs');
   const { name, inputs, masks, weights } = call;
   const forwardGiven = [...inputs, ...masks, ...weights];
-  const outputGradients = forms.map(({ shape }, index) => tellingNumbers(shape, index));
+  const outputGradients = shapes.map((shape, index) => randomAbout1(shape, 0.5, weights.length + index));
   const runs: TrainingRun[] = [];
   try {
     const parts = record(name, [...forwardGiven, ...outputGradients], given => {
@@ -83,7 +79,7 @@ function traceTraining(record: RecordParts, call: Call, forms: readonly Form[]):
       ];
     });
     const { reachedInputs, reachedWeights } = runs.at(-1)!;
-    return parts && { parts, outputCount: forms.length, inputs: reachedInputs, weights: reachedWeights };
+    return parts && { parts, outputCount: shapes.length, inputs: reachedInputs, weights: reachedWeights };
   } finally {
     for (const run of runs) run.dispose();
     tf.dispose(outputGradients);
@@ -98,34 +94,39 @@ function callOn({ inputs, masks, call }: Call, given: readonly tf.Tensor[]): rea
 /**
  * Runs the call once to see what comes out.
  *
- * @throws NotTraceableError if that changes a weight
+ * @throws NotTraceableError if that changes a weight, which then is what it was before
  */
-function formsOfOutputs(call: Call): Form[] {
-  const before = call.weights.map(({ dataId }) => dataId);
-  const forms: Form[] = [];
-  tf.tidy(() => {
-    for (const { dtype, shape } of callOn(call, [...call.inputs, ...call.masks]))
-      forms.push({ dtype, shape });
+function shapesOfOutputs(call: Call): Shapes {
+  return restoring(call.weights, () => {
+    const before = call.weights.map(({ dataId }) => dataId);
+    const shapes: number[][] = [];
+    tf.tidy(() => {
+      for (const { shape } of callOn(call, [...call.inputs, ...call.masks])) shapes.push(shape);
+    });
+    if (call.weights.some(({ dataId }, index) => dataId !== before[index])) {
+      throw new NotTraceableError('it changes its weights when it is called');
+    }
+    return shapes;
   });
-  if (call.weights.some(({ dataId }, index) => dataId !== before[index])) {
-    throw new NotTraceableError('it changes its weights when it is called');
-  }
-  return forms;
 }
 
-/**
- * Runs `run` with other numbers in weights whose own say little, and gives all weights back what they had, whatever has
- * happened to them.
- */
+/** Runs `run` with other numbers in weights whose own say little. */
 function onTellingWeights<T>(weights: readonly tf.Variable[], run: () => T): T {
-  const before = weights.map(weight => tf.clone(weight as tf.Tensor));
-  try {
+  return restoring(weights, () => {
     for (const [index, weight] of weights.entries()) {
       if (!tellsLittle(weight)) continue;
-      const numbers = tellingNumbers(weight.shape, index);
+      const numbers = tellingNumbers(weight, index);
       weight.assign(numbers);
       numbers.dispose();
     }
+    return run();
+  });
+}
+
+/** Gives all weights back what they had, whatever `run` does to them. */
+function restoring<T>(weights: readonly tf.Variable[], run: () => T): T {
+  const before = weights.map(weight => tf.clone(weight as tf.Tensor));
+  try {
     return run();
   } finally {
     for (const [index, weight] of weights.entries()) {
@@ -164,20 +165,20 @@ class TrainingRun {
   }
 
   backwardInput(outputGradients: readonly tf.Tensor[]): readonly tf.Tensor[] {
-    const seeds = new Map<number, tf.Tensor>();
-    for (const [index, { id, dtype }] of this.#outputs.entries()) {
-      if (dtype === 'float32') seeds.set(id, tf.clone(outputGradients[index]!));
-    }
+    const seeds = new Map(
+      this.#outputs.map(({ id }, index) => [id, tf.clone(outputGradients[index]!)] as const),
+    );
     const { inputGradients, deferred } = backwardInput({
       tape: this.#tape,
       samples: this.#inputs,
-      inputs: this.#inputs.filter(isFloat),
+      // Indices too: should a gradient reach them, it goes on from there.
+      inputs: this.#inputs,
       variables: this.#call.weights.filter(isFloat),
       seeds,
     });
     this.#deferred = deferred;
-    this.reachedInputs = positionsOfFloats(this.#inputs).filter(
-      (_, index) => inputGradients[index] !== undefined,
+    this.reachedInputs = inputGradients.flatMap((gradient, position) =>
+      gradient === undefined ? [] : [position],
     );
     const gradients = inputGradients.filter(gradient => gradient !== undefined);
     this.#gradients = gradients;

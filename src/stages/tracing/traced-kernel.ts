@@ -89,12 +89,9 @@ export function runTraced(
 ): tf.Tensor[] {
   const given = [...inputs, ...masks, ...weights];
   const firstWeight = inputs.length + masks.length;
-  // What no gradient reaches is not the node's: tfjs's own walk would end above. Indices have no gradient, but say that the
-  // outputs depend on samples.
+  // What no gradient reaches is not the node's: tfjs's own walk would end above.
   const onTape: Record<string, tf.Tensor> = {};
-  for (const [place, input] of inputs.entries()) {
-    if (input.dtype !== 'float32' || traced.inputs.includes(place)) onTape[`input${place}`] = input;
-  }
+  for (const place of traced.inputs) onTape[`input${place}`] = inputs[place]!;
   for (const weight of traced.weights) onTape[`weight${firstWeight + weight}`] = weights[weight]!;
   return kernelOf(backend)(onTape, { traced, given, firstWeight });
 }

@@ -56,6 +56,7 @@ class TracedLayer {
   /** By shapes and arguments; `undefined` for what runs op by op. */
   readonly #programs = new Map<string, Program | undefined>();
   #isRefused = false;
+  #isFull = false;
 
   constructor(layer: Layer, backend: Backend) {
     this.#layer = layer;
@@ -90,13 +91,19 @@ class TracedLayer {
       describe(tensors),
       masksOf(mask, describe),
     ]);
-    if (!this.#programs.has(key) && this.#programs.size < MOST_TRACES) {
-      this.#programs.set(key, this.#trace(inputs, kwargs, masks, trains));
-    }
+    if (!this.#programs.has(key)) this.#add(key, () => this.#trace(inputs, kwargs, masks, trains));
     const program = this.#programs.get(key);
     if (program === undefined) return this.#plainCall(inputs, kwargs);
     const outputs = runTraced(this.#backend.name, program.traced, tensors, masks, this.#weights());
     return program.isList ? outputs : outputs[0]!;
+  }
+
+  #add(key: string, trace: () => Program | undefined): void {
+    if (this.#programs.size < MOST_TRACES) this.#programs.set(key, trace());
+    else if (!this.#isFull) {
+      this.#isFull = true;
+      this.#warn(`is traced for ${MOST_TRACES} shapes; it runs op by op, which is slower, for all others.`);
+    }
   }
 
   /** Looked up at every call: a layer may make some of them late. */
@@ -140,10 +147,11 @@ class TracedLayer {
 
   #refuse(reason: string): void {
     this.#isRefused = true;
-    process.emitWarning(
-      `Layer '${this.#layer.name}' cannot be traced and runs op by op, which is slower: ${reason}.`,
-      { code: 'MILLRACE_NOT_TRACED' },
-    );
+    this.#warn(`cannot be traced and runs op by op, which is slower: ${reason}.`);
+  }
+
+  #warn(text: string): void {
+    process.emitWarning(`Layer '${this.#layer.name}' ${text}`, { code: 'MILLRACE_NOT_TRACED' });
   }
 }
 

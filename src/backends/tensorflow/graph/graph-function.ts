@@ -69,7 +69,7 @@ function makeProgram(signature: string, body: TensorFunction, inputs: readonly t
   const backend = graphBackend();
   // Handles of their own: the same tensor given twice is two inputs.
   const given = inputs.map((input, index) =>
-    tellsLittle(input) ? tellingNumbers(input.shape, index) : handleOf(input),
+    tellsLittle(input) ? tellingNumbers(input, index) : handleOf(input),
   );
   let expected: tf.Tensor[] = [];
   try {
