@@ -12,6 +12,7 @@ import { Command } from 'commander';
 import { describeRun } from './run/machine.mjs';
 import { table, withSection, wrap } from './run/markdown.mjs';
 import { PERFORMANCE_PAGE } from './run/report.mjs';
+import { settle } from './run/settle.mjs';
 import { spread } from './run/statistics.mjs';
 import { withTrainer } from './run/trainer.mjs';
 
@@ -30,8 +31,6 @@ const SPEC = {
 };
 const LIMIT_BYTES = 160e6;
 const WARM_UP_STEPS = 3;
-/** What a plan that is left to Millrace has to settle in. */
-const SETTLING_MS = 90_000;
 const MEGABYTE = 1e6;
 
 /** @type {readonly (readonly [string, import('millrace').PipelineOptions])[]} */
@@ -91,8 +90,10 @@ if (!quick) {
 function measure(options) {
   return withTrainer(SPEC, { backend: 'tensorflow', cache: false, ...options }, async (trainer, train) => {
     await train(WARM_UP_STEPS);
-    const start = performance.now();
-    while (!trainer.plan.isSettled && performance.now() - start < SETTLING_MS) await train(steps);
+    await settle(
+      () => trainer.plan.isSettled,
+      () => train(steps),
+    );
     const times = [];
     for (let round = 0; round < rounds; round++) times.push(await train(steps));
     const { replicas, stages, workerBytes } = trainer.plan;

@@ -13,6 +13,7 @@ import { buildModel, MODEL_SPECS } from '../models/build.mjs';
 import { makeSamples } from '../models/samples.mjs';
 import { BASE_BATCHES, namedWeights, readArrays, writeTensors } from '../models/state.mjs';
 import { Peer } from './peer.mjs';
+import { settle } from './settle.mjs';
 import { spread } from './statistics.mjs';
 import { systemsFor } from './systems.mjs';
 
@@ -23,8 +24,6 @@ const MOST_STEPS = 1_000;
 const FEWEST_STEPS = 10;
 /** The fewest steps are not taken where they would last longer. */
 const LONG_STRETCH_MS = 2_000;
-/** What a plan that is left to Millrace has to settle in; it measures the layers after 20 s. */
-const SETTLING_MS = 90_000;
 /** ‖difference‖ / ‖update‖ of a weight after the steps of the check: the frameworks round differently, no more. */
 const CHECK_TOLERANCE = 0.02;
 const PIPELINING_CHOICES = ['1f1b', 'gpipe'].flatMap(schedule =>
@@ -164,17 +163,11 @@ class Entrant {
     const ms = Math.min(once, await this.#msPerStep(few));
     const fewest = Math.min(FEWEST_STEPS, Math.round(LONG_STRETCH_MS / ms));
     this.steps = Math.max(1, fewest, Math.min(MOST_STEPS, Math.round(stretchMs / ms)));
-    if (this.#system.plan === 'auto') await this.#settle();
-  }
-
-  /** Trains until no other plan is tried any more: what is timed is the choice, not the way to it. */
-  async #settle() {
-    const start = performance.now();
-    while (performance.now() - start < SETTLING_MS) {
-      const { isSettled } = await this.peer.ask('describe');
-      if (isSettled) return;
-      await this.#msPerStep(this.steps);
-    }
+    if (this.#system.plan !== 'auto') return;
+    await settle(
+      async () => (await this.peer.ask('describe')).isSettled,
+      () => this.#msPerStep(this.steps),
+    );
   }
 
   /** The best of both schedules and several numbers of micro-batches, as their user would find it. */

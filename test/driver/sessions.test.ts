@@ -5,6 +5,7 @@ import { cutModel, readGraph } from '#internal/model/index.js';
 import { DriverSession } from '#internal/scheduler/driver/session.js';
 import { WorkerPool } from '#internal/scheduler/driver/worker-pool.js';
 import { generateSchedule, place } from '#internal/scheduler/plan/index.js';
+import { nullPool } from '../helpers/null-pool.js';
 
 let pool: WorkerPool;
 
@@ -12,14 +13,7 @@ beforeAll(() => tf.setBackend('cpu'));
 afterEach(() => pool.close());
 
 const startPool = async (): Promise<void> => {
-  pool = await WorkerPool.start({
-    workerCount: 2,
-    backend: 'null',
-    setup: [],
-    seed: 0,
-    batchNorm: 'exact',
-    tracedLayers: [],
-  });
+  pool = await WorkerPool.start(nullPool(2));
 };
 
 it('a session that one worker cannot open is closed in the others', async () => {

@@ -5,18 +5,12 @@ import { runInNewContext } from 'node:vm';
 import { StageError } from 'millrace';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { WorkerPool } from '#internal/scheduler/driver/worker-pool.js';
+import { nullPool } from '../helpers/null-pool.js';
 import { refusal } from '../pipeline/helpers.js';
 
 let pool: WorkerPool;
 beforeEach(async () => {
-  pool = await WorkerPool.start({
-    workerCount: 1,
-    backend: 'null',
-    setup: [],
-    seed: 0,
-    batchNorm: 'exact',
-    tracedLayers: [],
-  });
+  pool = await WorkerPool.start(nullPool(1));
 });
 afterEach(() => pool.close());
 

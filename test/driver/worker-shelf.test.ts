@@ -5,17 +5,11 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { AbortReason } from '#internal/protocol/control.js';
 import { type PoolOptions, WorkerPool } from '#internal/scheduler/driver/worker-pool.js';
 import { WorkerShelf } from '#internal/scheduler/driver/worker-shelf.js';
+import { nullPool } from '../helpers/null-pool.js';
 import { temporaryDirectory } from '../io/support.js';
 import { refusal } from '../pipeline/helpers.js';
 
-const OPTIONS: PoolOptions = {
-  workerCount: 1,
-  backend: 'null',
-  setup: [],
-  seed: 0,
-  batchNorm: 'exact',
-  tracedLayers: [],
-};
+const OPTIONS: PoolOptions = nullPool(1);
 
 const shelves: WorkerShelf[] = [];
 const pools: WorkerPool[] = [];

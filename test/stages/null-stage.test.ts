@@ -9,6 +9,7 @@ import { DriverSession } from '#internal/scheduler/driver/session.js';
 import { WorkerPool } from '#internal/scheduler/driver/worker-pool.js';
 import { formatAction, generateSchedule, place, simulateSchedule } from '#internal/scheduler/plan/index.js';
 import { useBackend } from '../helpers/backends.js';
+import { nullPool } from '../helpers/null-pool.js';
 
 const MICRO_BATCHES = 5;
 /** Long against the wake-up of a thread on a busy machine; they sleep, so they need no core of their own. */
@@ -105,14 +106,7 @@ async function runOnce(schedule: ReturnType<typeof generateSchedule>): Promise<S
   });
   model.compile({ optimizer: 'sgd', loss: 'meanSquaredError' });
   const cut = cutModel(readGraph(model), [readGraph(model).nodes.length - 1]);
-  const pool = await WorkerPool.start({
-    workerCount: 2,
-    backend: 'null',
-    setup: [],
-    seed: 0,
-    batchNorm: 'exact',
-    tracedLayers: [],
-  });
+  const pool = await WorkerPool.start(nullPool(2));
   try {
     const header = { dtype: 'float32', shape: [2] } as const;
     const session = await DriverSession.open(

@@ -21,6 +21,8 @@ export interface TracedCall {
   /** Forward alone, or forward, B and W. Of what they are given, inputs come first, then masks, weights, and output gradients. */
   readonly parts: readonly GraphPart[];
   readonly outputCount: number;
+  /** Numbers of what B and W read of the inputs, masks and weights. */
+  readonly readLater: readonly number[];
   /** Positions of the inputs and weights whose gradients B and W give. */
   readonly inputs: readonly number[];
   readonly weights: readonly number[];
@@ -58,7 +60,7 @@ type Shapes = readonly (readonly number[])[];
 function traceForward(record: RecordParts, call: Call, shapes: Shapes): TracedCall | undefined {
   const { name, inputs, masks, weights } = call;
   const parts = record(name, [...inputs, ...masks, ...weights], given => [() => callOn(call, given)]);
-  return parts && { parts, outputCount: shapes.length, inputs: [], weights: [] };
+  return parts && { parts, outputCount: shapes.length, readLater: [], inputs: [], weights: [] };
 }
 
 function traceTraining(record: RecordParts, call: Call, shapes: Shapes): TracedCall | undefined {
@@ -79,7 +81,17 @@ function traceTraining(record: RecordParts, call: Call, shapes: Shapes): TracedC
       ];
     });
     const { reachedInputs, reachedWeights } = runs.at(-1)!;
-    return parts && { parts, outputCount: shapes.length, inputs: reachedInputs, weights: reachedWeights };
+    const read = parts?.slice(1).flatMap(({ reads }) => reads) ?? [];
+    const readLater = [...new Set(read)].filter(number => number < forwardGiven.length);
+    return (
+      parts && {
+        parts,
+        outputCount: shapes.length,
+        readLater,
+        inputs: reachedInputs,
+        weights: reachedWeights,
+      }
+    );
   } finally {
     for (const run of runs) run.dispose();
     tf.dispose(outputGradients);

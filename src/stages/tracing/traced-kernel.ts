@@ -8,8 +8,6 @@ interface Attributes {
   readonly traced: TracedCall;
   /** Inputs, masks, and weights. */
   readonly given: readonly tf.Tensor[];
-  /** Place of the first weight. */
-  readonly firstWeight: number;
 }
 
 type Run = (inputs: Record<string, tf.Tensor>, attributes: Attributes) => tf.Tensor[];
@@ -23,12 +21,6 @@ function kernelOf(backend: BackendName): Run {
   return known;
 }
 
-/** Numbers of what is given that a backward pass reads. */
-function readLater({ parts }: TracedCall, givenCount: number): readonly number[] {
-  const numbers = parts.slice(1).flatMap(({ reads }) => reads.filter(number => number < givenCount));
-  return [...new Set(numbers)];
-}
-
 function runPart(part: GraphPart, values: ReadonlyMap<number, tf.Tensor>): tf.Tensor[] {
   return part.run(part.reads.map(number => values.get(number)!));
 }
@@ -40,18 +32,17 @@ function register(backend: BackendName): Run {
     forward(_, { traced, given }, hide) {
       const [forward] = traced.parts;
       const outputs = runPart(forward!, new Map(given.entries()));
-      const later = readLater(traced, given.length).map(number => tf.clone(given[number]!));
+      const later = traced.readLater.map(number => tf.clone(given[number]!));
       hide([...outputs.slice(traced.outputCount), ...later]);
       return outputs.slice(0, traced.outputCount);
     },
     saves: { inputs: [], output: false },
-    gradient(outputGradients, saved, { traced, given, firstWeight }) {
+    gradient(outputGradients, saved, { traced, given }) {
       const [, backwardInput, backwardWeight] = traced.parts;
-      const later = readLater(traced, given.length);
-      const carriedCount = saved.length - later.length;
+      const carriedCount = saved.length - traced.readLater.length;
       // Whatever a shared result adds to `saved` comes after these.
       const carried = saved.slice(0, carriedCount);
-      const known = new Map(later.map((number, index) => [number, saved[carriedCount + index]!]));
+      const known = new Map(traced.readLater.map((number, index) => [number, saved[carriedCount + index]!]));
       const number = (values: readonly tf.Tensor[], from: number): void => {
         for (const [index, value] of values.entries()) known.set(from + index, value);
       };
@@ -72,7 +63,7 @@ function register(backend: BackendName): Run {
         thunks[`input${input}`] = () => ofInputs()[place]!;
       }
       for (const [place, weight] of traced.weights.entries()) {
-        thunks[`weight${firstWeight + weight}`] = () => ofWeights()[place]!;
+        thunks[`weight${weight}`] = () => ofWeights()[place]!;
       }
       return thunks;
     },
@@ -88,10 +79,9 @@ export function runTraced(
   weights: readonly tf.Tensor[],
 ): tf.Tensor[] {
   const given = [...inputs, ...masks, ...weights];
-  const firstWeight = inputs.length + masks.length;
   // What no gradient reaches is not the node's: tfjs's own walk would end above.
   const onTape: Record<string, tf.Tensor> = {};
   for (const place of traced.inputs) onTape[`input${place}`] = inputs[place]!;
-  for (const weight of traced.weights) onTape[`weight${firstWeight + weight}`] = weights[weight]!;
-  return kernelOf(backend)(onTape, { traced, given, firstWeight });
+  for (const weight of traced.weights) onTape[`weight${weight}`] = weights[weight]!;
+  return kernelOf(backend)(onTape, { traced, given });
 }

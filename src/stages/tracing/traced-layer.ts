@@ -10,7 +10,7 @@
  * is put aside without changing the output, cannot be, hence the option.
  */
 import type * as tf from '@tensorflow/tfjs';
-import type { Backend } from '../../backends/index.js';
+import { type Backend, NotTraceableError } from '../../backends/index.js';
 import { MillraceError } from '../../errors.js';
 import { canonicalWeights } from '../../model/weights.js';
 import {
@@ -140,7 +140,7 @@ class TracedLayer {
       return traced && { traced, isList };
     } catch (error) {
       if (!(error instanceof MillraceError)) throw error;
-      this.#refuse((error as MillraceError & { readonly reason?: string }).reason ?? error.message);
+      this.#refuse(error instanceof NotTraceableError ? error.reason : error.message);
       return undefined;
     }
   }

@@ -14,7 +14,7 @@ import { BackendError } from '../../../errors.js';
 import { tellingNumbers, tellsLittle } from '../../telling.js';
 import { areAlike, warnOfDifference } from './differences.js';
 import { describeInputs, Graph, graphBackend, handleOf } from './graph.js';
-import { LeastRecentlyUsed } from './least-recently-used.js';
+import { shelfByBackend } from './least-recently-used.js';
 import { isRecording, record } from './recording.js';
 
 /** Graphs that a worker keeps; the one that was used longest ago makes room. */
@@ -57,13 +57,7 @@ type TensorFunction = (inputs: readonly tf.Tensor[]) => tf.Tensor[];
  * The programs of each backend. A worker's stages use the same few over and over, but a worker serves one trainer after the
  * other, and a graph of 32 time steps takes a few MB.
  */
-const shelves = new WeakMap<object, LeastRecentlyUsed<Program>>();
-
-function programsOf(backend: object): LeastRecentlyUsed<Program> {
-  const shelf = shelves.get(backend) ?? new LeastRecentlyUsed<Program>(MOST_GRAPHS);
-  shelves.set(backend, shelf);
-  return shelf;
-}
+const programsOf = shelfByBackend<Program>(MOST_GRAPHS);
 
 function makeProgram(signature: string, body: TensorFunction, inputs: readonly tf.Tensor[]): Program {
   const backend = graphBackend();

@@ -11,7 +11,7 @@ import { type GraphPart, NotTraceableError, type RecordParts } from '../../graph
 import { areAlike, warnOfDifference } from './differences.js';
 import { describeInputs, Graph, type GraphBackend, graphBackend, handleOf } from './graph.js';
 import { encodeSavedModel, type GraphNode } from './graph-def.js';
-import { LeastRecentlyUsed } from './least-recently-used.js';
+import { shelfByBackend } from './least-recently-used.js';
 import { placeholder, type Recording, record } from './recording.js';
 
 /** Graphs of parts that a worker keeps loaded; layers that compute alike share theirs. One that made room is loaded again. */
@@ -137,13 +137,7 @@ function divide({ recording, nodes, ends, sources }: WholeRecording): Division[]
   });
 }
 
-const shelves = new WeakMap<object, LeastRecentlyUsed<Graph>>();
-
-function graphsOf(backend: GraphBackend): LeastRecentlyUsed<Graph> {
-  const shelf = shelves.get(backend) ?? new LeastRecentlyUsed<Graph>(MOST_PART_GRAPHS);
-  shelves.set(backend, shelf);
-  return shelf;
-}
+const graphsOf = shelfByBackend<Graph>(MOST_PART_GRAPHS);
 
 function runnable(backend: GraphBackend, { nodes, reads, inputs, outputs }: Division): GraphPart {
   if (outputs.length === 0) return { reads, run: () => [] };

@@ -1,5 +1,5 @@
 /** A shelf with so many places, on which what was used longest ago makes room. */
-export class LeastRecentlyUsed<T extends { dispose(): void }> {
+class LeastRecentlyUsed<T extends { dispose(): void }> {
   readonly #most: number;
   /** Last used last. */
   readonly #entries = new Map<string, T>();
@@ -19,4 +19,16 @@ export class LeastRecentlyUsed<T extends { dispose(): void }> {
     }
     return entry;
   }
+}
+
+/** One shelf for each backend object. */
+export function shelfByBackend<T extends { dispose(): void }>(
+  most: number,
+): (backend: object) => LeastRecentlyUsed<T> {
+  const shelves = new WeakMap<object, LeastRecentlyUsed<T>>();
+  return backend => {
+    const shelf = shelves.get(backend) ?? new LeastRecentlyUsed<T>(most);
+    shelves.set(backend, shelf);
+    return shelf;
+  };
 }
