@@ -1,5 +1,6 @@
 /** How many micro-batches a plan gets, from times that are given rather than measured. */
 import * as tf from '@tensorflow/tfjs';
+import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { cutPoints, readGraph } from '#internal/model/index.js';
 import { choosePlan } from '#internal/scheduler/driver/choose-plan.js';
@@ -100,5 +101,35 @@ describe('the number of micro-batches', () => {
     const { periodMs, stageMs, microBatchCount } = choose(costs(5, 10));
     expect(periodMs).toBeGreaterThanOrEqual(microBatchCount * Math.max(...stageMs) * 0.999 - 4 * 3 * 5);
     expect(periodMs).toBeLessThan(microBatchCount * (stageMs[0]! + stageMs[1]!));
+  });
+});
+
+describe('the cuts', () => {
+  const unitCost = fc
+    .tuple(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 0, max: 100 }))
+    .map(([ms, stepMs]) => unit(ms, stepMs));
+  const fourCosts = fc.array(unitCost, { minLength: 4, maxLength: 4 }).map(units => {
+    const at = { rows: 8, units };
+    return new MeasuredCosts(at, at);
+  });
+
+  it('are where no other place beside one makes steps faster by more than a hundredth', () => {
+    fc.assert(
+      fc.property(fourCosts, fc.integer({ min: 1, max: 8 }), (measured, count) => {
+        const { cuts, periodMs } = choose(measured, [count]);
+        for (const moved of [cuts[0]! - 1, cuts[0]! + 1].filter(cut => cut >= 1 && cut <= 3)) {
+          expect(choose(measured, [count], [moved]).periodMs).toBeGreaterThanOrEqual(periodMs * 0.99);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('leave the first stage less to do where its weights step while the other stage is at work', () => {
+    // One micro-batch: the second stage waits for all that the first one does between two steps.
+    const at = { rows: 8, units: [unit(10, 5), unit(10, 5), unit(10, 5), unit(10, 5)] };
+    const { cuts, periodMs } = choose(new MeasuredCosts(at, at), [1]);
+    expect(cuts).toEqual([1]);
+    expect(periodMs).toBeLessThan(choose(new MeasuredCosts(at, at), [1], [2]).periodMs);
   });
 });

@@ -19,13 +19,14 @@ import {
   type PlanCosts,
   partitionByTime,
   type RecomputeMode,
+  refineCuts,
   replicateSchedule,
   replicateTopology,
   type StageCost,
   steadyPeriod,
 } from '../plan/index.js';
 import { cutBytes, type MeasuredCosts, type UnitCost } from './measure.js';
-import { assertWithin, firstThatFits, type ModelMemory, thoseThatFit } from './memory.js';
+import { assertWithin, firstThatFits, ifItFits, type ModelMemory, thoseThatFit } from './memory.js';
 import { STEPS_IN_FLIGHT } from './session.js';
 
 /** Moving a byte over a cut: one copy in (0.08 ms a MiB on TensorFlow) and what a message costs before, 0.11 to 0.2 ms. */
@@ -33,6 +34,12 @@ const TRANSPORT = { msPerMessage: 0.15, msPerByte: 0.08 / 2 ** 20 };
 
 /** What a plan with more micro-batches must save, since measurements differ by that much from run to run. */
 const LEAST_GAIN = 0.03;
+
+/** What cuts that balance the stages less well must save. */
+const LEAST_GAIN_OF_A_MOVE = 0.01;
+
+/** Micro-batches of stages that are simulated at the most to find better cuts: some 10 ms. */
+const MOST_SIMULATED = 512;
 
 export interface PlanChoice {
   readonly cuts: Cuts;
@@ -78,9 +85,25 @@ export function choosePlan(question: PlanQuestion): PlanChoice {
 }
 
 function judge(question: PlanQuestion, microBatchCount: number, recompute: RecomputeMode): PlanChoice {
-  const { graph, problem, stageCount, replicas, batchSize, costs, statedCuts, memory, memoryLimit } =
-    question;
-  const rows = Math.ceil(batchSize / (replicas * microBatchCount));
+  const { problem, statedCuts, stageCount } = question;
+  const planAt = (cuts: Cuts) => judgeCuts(question, cuts, microBatchCount, recompute);
+  if (statedCuts !== undefined) return planAt(statedCuts);
+  const cuts = balancedCuts(question, microBatchCount, recompute);
+  return refineCuts(
+    { cuts, judged: planAt(cuts) },
+    {
+      allowedCuts: problem.allowedCuts,
+      judge: moved => ifItFits(() => planAt(moved)),
+      msOf: ({ periodMs }) => periodMs,
+      leastGain: LEAST_GAIN_OF_A_MOVE,
+      mostTrials: Math.floor(MOST_SIMULATED / (stageCount * microBatchCount)),
+    },
+  ).judged;
+}
+
+function balancedCuts(question: PlanQuestion, microBatchCount: number, recompute: RecomputeMode): Cuts {
+  const { graph, problem, stageCount, replicas, batchSize, costs, memory, memoryLimit } = question;
+  const rows = rowsOf(question, microBatchCount);
   const unitCosts = costs.at(rows);
   const limits = (memoryLimitBytes: number): Partial<BalanceOptions> => {
     // Which micro-batches are live does not depend on times but for `greedy`, whose plan is looked at again below.
@@ -88,44 +111,56 @@ function judge(question: PlanQuestion, microBatchCount: number, recompute: Recom
     const stageBytes = memory.stageBytes({ replicas, batchSize, schedule, recompute });
     return { memoryLimitBytes, stageBytes, workerOfStage: schedule.workerOfStage };
   };
-  const cuts =
-    statedCuts ??
-    partitionByTime(
-      {
-        ...problem,
-        units: problem.units.map((unit, index) => ({
-          ...unit,
-          ...halves(unitCosts[index]!, microBatchCount, recompute),
-        })),
-        cutBytes: cutBytes(graph, problem.allowedCuts, rows),
-      },
-      stageCount,
-      {
-        objective: 'makespan',
-        // Training waits for its one micro-batch, but evaluating and predicting go on with the next mini-batch.
-        microBatchCount: Math.max(microBatchCount, STEPS_IN_FLIGHT),
-        transport: TRANSPORT,
-        ...(memoryLimit !== undefined && limits(memoryLimit)),
-      },
-    ).cuts;
-  const stages = stageCosts(unitCosts, cuts);
-  const planCosts = planCostsOf(question, cuts, rows);
-  const cost = actionCostOf(planCosts);
+  return partitionByTime(
+    {
+      ...problem,
+      units: problem.units.map((unit, index) => ({
+        ...unit,
+        ...halves(unitCosts[index]!, microBatchCount, recompute),
+      })),
+      cutBytes: cutBytes(graph, problem.allowedCuts, rows),
+    },
+    stageCount,
+    {
+      objective: 'makespan',
+      // Training waits for its one micro-batch, but evaluating and predicting go on with the next mini-batch.
+      microBatchCount: Math.max(microBatchCount, STEPS_IN_FLIGHT),
+      transport: TRANSPORT,
+      ...(memoryLimit !== undefined && limits(memoryLimit)),
+    },
+  ).cuts;
+}
+
+/** @throws MemoryLimitError where the plan does not keep within the memory limit */
+function judgeCuts(
+  question: PlanQuestion,
+  cuts: Cuts,
+  microBatchCount: number,
+  recompute: RecomputeMode,
+): PlanChoice {
+  const { replicas, batchSize, memory, memoryLimit } = question;
+  const rows = rowsOf(question, microBatchCount);
+  const costs = planCostsOf(question, cuts, rows);
+  const cost = actionCostOf(costs);
   const schedule = question.scheduleOf(microBatchCount, cost);
-  const residents = { replicas, batchSize, schedule, recompute };
-  assertWithin(memory.workerBytes(cuts, residents), memoryLimit);
+  assertWithin(memory.workerBytes(cuts, { replicas, batchSize, schedule, recompute }), memoryLimit);
   return {
     cuts,
     microBatchCount,
     schedule,
     recompute,
-    stageMs: stages.map(stage => {
+    stageMs: stageCosts(question.costs.at(rows), cuts).map(stage => {
       const { forwardMs, backwardMs } = halves(stage, microBatchCount, recompute);
       return forwardMs + backwardMs;
     }),
-    costs: planCosts,
+    costs,
     periodMs: steadyPeriod(programsOf(schedule, replicas, recompute), cost).period,
   };
+}
+
+/** Of a micro-batch. */
+function rowsOf({ batchSize, replicas }: PlanQuestion, microBatchCount: number): number {
+  return Math.ceil(batchSize / (replicas * microBatchCount));
 }
 
 /** What is not done for every micro-batch is spread over them: the step of wide layers costs more than a forward pass. */

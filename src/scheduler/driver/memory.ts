@@ -171,6 +171,16 @@ export function* thoseThatFit<Try, Result>(
   if (!isAny && least !== undefined) throw least;
 }
 
+/** `undefined` where the memory limit does not allow it. */
+export function ifItFits<Result>(attempt: () => Result): Result | undefined {
+  try {
+    return attempt();
+  } catch (error) {
+    if (error instanceof MemoryLimitError) return undefined;
+    throw error;
+  }
+}
+
 /** The first of what is tried that the memory limit allows. */
 export function firstThatFits<Try, Result>(tries: readonly Try[], attempt: (tried: Try) => Result): Result {
   const { value } = thoseThatFit(tries, attempt).next();

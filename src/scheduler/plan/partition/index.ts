@@ -10,4 +10,5 @@ export { partitionByName } from './by-name.js';
 export { MemoryLimitError, PartitionError } from './errors.js';
 export { partitionByParameters } from './parameters.js';
 export type { Cuts, MeasuredProblem, MeasuredUnit, PartitionProblem, PartitionUnit } from './problem.js';
+export { type JudgedCuts, type RefineOptions, refineCuts } from './refine.js';
 export { partitionUniformly } from './uniform.js';

@@ -1,0 +1,60 @@
+/** Moves the cuts of a partition to where a schedule is faster, which no balance of stages alone can tell. */
+import type { Cuts } from './problem.js';
+
+/** Cuts and what they were judged to be. */
+export interface JudgedCuts<Judged> {
+  readonly cuts: Cuts;
+  readonly judged: Judged;
+}
+
+export interface RefineOptions<Judged> {
+  /** Ascending; where cuts may be. */
+  readonly allowedCuts: readonly number[];
+  /** `undefined` where the cuts cannot be used. */
+  readonly judge: (cuts: Cuts) => Judged | undefined;
+  readonly msOf: (judged: Judged) => number;
+  /** Part of the time that a move must save; measured times are no more exact than that. */
+  readonly leastGain: number;
+  /** Calls of `judge` at the most. */
+  readonly mostTrials: number;
+}
+
+/**
+ * Steepest descent: of all ways to move one cut to the next place allowed, the best is taken, as long as it gains enough.
+ * With one cut and times that fall and then rise along its places, that is the best of all.
+ */
+export function refineCuts<Judged>(
+  start: JudgedCuts<Judged>,
+  { allowedCuts, judge, msOf, leastGain, mostTrials }: RefineOptions<Judged>,
+): JudgedCuts<Judged> {
+  let best = start;
+  const seen = new Set([start.cuts.join()]);
+  for (;;) {
+    const fresh = neighbours(best.cuts, allowedCuts).filter(cuts => !seen.has(cuts.join()));
+    if (seen.size - 1 + fresh.length > mostTrials) return best;
+    const limitMs = msOf(best.judged) * (1 - leastGain);
+    let next: JudgedCuts<Judged> | undefined;
+    for (const cuts of fresh) {
+      seen.add(cuts.join());
+      const judged = judge(cuts);
+      if (judged === undefined || msOf(judged) >= (next === undefined ? limitMs : msOf(next.judged)))
+        continue;
+      next = { cuts, judged };
+    }
+    if (next === undefined) return best;
+    best = next;
+  }
+}
+
+/** All cuts that differ in one, moved to the next place allowed. */
+function neighbours(cuts: Cuts, allowedCuts: readonly number[]): Cuts[] {
+  return cuts.flatMap((cut, index) => {
+    const place = allowedCuts.indexOf(cut);
+    return [allowedCuts[place - 1], allowedCuts[place + 1]]
+      .filter(moved => moved !== undefined)
+      .filter(
+        moved => moved > (cuts[index - 1] ?? 0) && moved < (cuts[index + 1] ?? Number.POSITIVE_INFINITY),
+      )
+      .map(moved => cuts.with(index, moved));
+  });
+}
