@@ -41,6 +41,7 @@ async function main() {
     backend: options.backend,
     stages: options.stages,
     microBatches: MICRO_BATCHES,
+    batchSize: BATCH_SIZE,
     seed: SEED,
   });
   try {

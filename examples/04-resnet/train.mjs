@@ -32,6 +32,7 @@ async function main() {
     backend,
     stages,
     microBatches: MICRO_BATCHES,
+    batchSize: BATCH_SIZE,
     // Each micro-batch is normalized by itself, as GPipe does it: else there could be only one, and stages would wait.
     batchNorm: 'micro-batch',
     seed: SEED,

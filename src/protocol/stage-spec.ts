@@ -128,6 +128,11 @@ export interface FunctionRef {
 
 export type NamedFunction = string | { readonly ref: FunctionRef };
 
+/** Whether a loss takes class indices rather than one number for each class. */
+export function takesLabels(loss: NamedFunction | undefined): boolean {
+  return loss === 'sparseCategoricalCrossentropy';
+}
+
 /** What `model.compile` was given, as data. */
 export interface CompileSpec {
   readonly optimizer: { readonly className: string; readonly config: { readonly [key: string]: Json } };

@@ -1,6 +1,6 @@
 /** Loss and metrics of one model output on made-up targets, for whoever times the layers that make it. */
 import * as tf from '@tensorflow/tfjs';
-import type { NamedFunction } from '../protocol/stage-spec.js';
+import { type NamedFunction, takesLabels } from '../protocol/stage-spec.js';
 import type { LossOrMetric } from '../tfjs/internals.js';
 import type { OutputFunctions } from './functions.js';
 
@@ -16,7 +16,7 @@ export class MeasuredLoss {
   constructor(value: number, functions: OutputFunctions, loss: NamedFunction) {
     this.value = value;
     this.#functions = functions;
-    this.#takesLabels = loss === 'sparseCategoricalCrossentropy';
+    this.#takesLabels = takesLabels(loss);
   }
 
   /** The mean loss, for a caller that records a tape, whose scope takes what else is made; `undefined` where it is left out. */

@@ -38,7 +38,7 @@ const LEAST_GAIN = 0.03;
 /** What cuts that balance the stages less well must save. */
 const LEAST_GAIN_OF_A_MOVE = 0.01;
 
-/** Micro-batches of stages that are simulated at the most to find better cuts: some 10 ms. */
+/** Micro-batches of stages, of all replicas, that are simulated at the most to find better cuts: some 10 ms. */
 const MOST_SIMULATED = 512;
 
 export interface PlanChoice {
@@ -85,7 +85,7 @@ export function choosePlan(question: PlanQuestion): PlanChoice {
 }
 
 function judge(question: PlanQuestion, microBatchCount: number, recompute: RecomputeMode): PlanChoice {
-  const { problem, statedCuts, stageCount } = question;
+  const { problem, statedCuts, stageCount, replicas } = question;
   const planAt = (cuts: Cuts) => judgeCuts(question, cuts, microBatchCount, recompute);
   if (statedCuts !== undefined) return planAt(statedCuts);
   const cuts = balancedCuts(question, microBatchCount, recompute);
@@ -96,7 +96,7 @@ function judge(question: PlanQuestion, microBatchCount: number, recompute: Recom
       judge: moved => ifItFits(() => planAt(moved)),
       msOf: ({ periodMs }) => periodMs,
       leastGain: LEAST_GAIN_OF_A_MOVE,
-      mostTrials: Math.floor(MOST_SIMULATED / (stageCount * microBatchCount)),
+      mostTrials: Math.floor(MOST_SIMULATED / (replicas * stageCount * microBatchCount)),
     },
   ).judged;
 }

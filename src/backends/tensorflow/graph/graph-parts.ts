@@ -12,7 +12,7 @@ import { areAlike, warnOfDifference } from './differences.js';
 import { describeInputs, Graph, type GraphBackend, graphBackend, handleOf } from './graph.js';
 import { encodeSavedModel, type GraphNode } from './graph-def.js';
 import { shelfByBackend } from './least-recently-used.js';
-import { placeholder, type Recording, record } from './recording.js';
+import { passedOn, placeholder, type Recording, record } from './recording.js';
 
 /** Graphs of parts that a worker keeps loaded; layers that compute alike share theirs. One that made room is loaded again. */
 const MOST_PART_GRAPHS = 512;
@@ -107,12 +107,7 @@ function divide({ recording, nodes, ends, sources }: WholeRecording): Division[]
       if (isOwn(source)) return source;
       const name = `result${passed.length}`;
       const { type } = recording.typeOf(source);
-      passed.push({
-        name,
-        op: 'Identity',
-        inputs: [source],
-        attributes: { T: { kind: 'type', value: type } },
-      });
+      passed.push(passedOn(name, source, type));
       return `${name}:0`;
     });
     const inputs = reads.map((_, index) => `read${index}:0`);

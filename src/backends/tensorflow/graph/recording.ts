@@ -140,7 +140,9 @@ export class Recording {
     const source = this.sourceOf(id);
     if (!this.inputs.includes(source)) return source;
     const { type } = this.typeOf(source);
-    return `${this.#add('Identity', [source], { T: { kind: 'type', value: type } })}:0`;
+    const node = passedOn(`n${this.#nodes.length}`, source, type);
+    this.#nodes.push(node);
+    return `${node.name}:0`;
   }
 
   sourceOf(id: number): string {
@@ -192,6 +194,11 @@ export class Recording {
     this.#nodes.push({ name, op, inputs, attributes });
     return name;
   }
+}
+
+/** A node that hands on what another one gives, or what the graph is given. */
+export function passedOn(name: string, source: string, type: number): GraphNode {
+  return { name, op: 'Identity', inputs: [source], attributes: { T: { kind: 'type', value: type } } };
 }
 
 /** A node through which a graph is given a tensor. */

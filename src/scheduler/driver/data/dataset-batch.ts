@@ -1,11 +1,12 @@
 /** Reads what a dataset yields as a mini-batch: checks it, copies its numbers, and disposes its tensors as tfjs does. */
 import * as tf from '@tensorflow/tfjs';
 import { ConfigurationError } from '../../../errors.js';
+import { takesLabels } from '../../../protocol/stage-spec.js';
 import { type MiniBatch, type SampleArray, type SampleWeights, sampleSize } from '../mini-batch.js';
 import type { ClassWeight } from './class-weights.js';
 import { weighClasses } from './class-weights.js';
 import { multiplyWeights, readSampleWeights } from './sample-weights.js';
-import { checkLabels, takesLabels } from './targets.js';
+import { checkLabels } from './targets.js';
 import {
   checkTensors,
   fitsShape,
@@ -109,7 +110,7 @@ function targetOf({ compile }: DataOwner, tensor: tf.Tensor, output: number): Sa
   if (typeof compile.losses[output] !== 'string') return toSampleArray(tensor, false);
   const target = toSampleArray(tensor, true);
   const targetShape = [tensor.shape[0]!, ...target.header.shape];
-  const isLabels = takesLabels(compile, output);
+  const isLabels = takesLabels(compile.losses[output]);
   const fits = isLabels
     ? sampleSize(target) === shape.slice(1, -1).reduce<number>((size, axis) => size * (axis ?? 0), 1) ||
       shape.slice(1, -1).includes(null)
