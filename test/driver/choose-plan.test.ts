@@ -1,4 +1,4 @@
-/** How many micro-batches a plan gets, from times that are given rather than measured. */
+/** How many micro-batches a plan gets and where it cuts the model, from times that are given rather than measured. */
 import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -125,7 +125,7 @@ describe('the cuts', () => {
     );
   });
 
-  it('leave the first stage less to do where its weights step while the other stage is at work', () => {
+  it('leave the first stage less to do where the other one waits for its step', () => {
     // One micro-batch: the second stage waits for all that the first one does between two steps.
     const at = { rows: 8, units: [unit(10, 5), unit(10, 5), unit(10, 5), unit(10, 5)] };
     const { cuts, periodMs } = choose(new MeasuredCosts(at, at), [1]);

@@ -38,7 +38,10 @@ const LEAST_GAIN = 0.03;
 /** What cuts that balance the stages less well must save. */
 const LEAST_GAIN_OF_A_MOVE = 0.01;
 
-/** Micro-batches of stages, of all replicas, that are simulated at the most to find better cuts: some 10 ms. */
+/**
+ * Micro-batches of stages, of all replicas, that are simulated at the most to find better cuts for one number of micro-batches: some
+ * 10 ms, and several times as long where the schedule is `greedy`.
+ */
 const MOST_SIMULATED = 512;
 
 export interface PlanChoice {

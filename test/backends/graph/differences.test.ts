@@ -39,7 +39,7 @@ describe('results of a graph', () => {
     );
   });
 
-  it('differ where the largest number of one is another, be they ever so small beside the rest of that one result', () => {
+  it('differ where the largest number of one of them is off by half a percent', () => {
     const large = fc.double({ min: 0.1, max: 1, noNaN: true });
     fc.assert(
       fc.property(fc.array(fc.array(large, { minLength: 1 }), { minLength: 1 }), fc.nat(), (all, which) => {

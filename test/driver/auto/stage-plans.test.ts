@@ -17,7 +17,7 @@ function plansFor(
   msPerRow: readonly number[],
   workerCount: number,
   options: PipelineOptions = {},
-  msPerCall = 0,
+  mixing?: string,
 ) {
   const model = tf.sequential({ layers: msPerRow.map(() => layers.dense({ units: 4, inputShape: [4] })) });
   const graph = readGraph(model);
@@ -25,7 +25,7 @@ function plansFor(
   const at = (rows: number) => ({
     rows,
     units: msPerRow.map((ms): UnitCost => {
-      const all = msPerCall + ms * rows;
+      const all = ms * rows;
       return { forwardMs: all, backwardInputMs: all, backwardWeightMs: all, accumulateMs: 0, stepMs: 0 };
     }),
   });
@@ -41,7 +41,7 @@ function plansFor(
       metrics: [[]],
       outputs: [],
     },
-    coupling: { mixing: undefined, unrepeatable: undefined, moving: undefined, scalarLosses: [] },
+    coupling: { mixing, unrepeatable: undefined, moving: undefined, scalarLosses: [] },
   };
   return predictPlans(request, new MeasuredCosts(at(8), at(64)), workerCount);
 }
@@ -67,6 +67,22 @@ describe('predicted plans', () => {
       '3 × 1 on 1, zero-bubble',
       '4 × 1 on 1, zero-bubble',
     ]);
+  });
+
+  const shapesOf = (plans: readonly Predicted[]): string[] =>
+    plans.map(({ plan }) => `${plan.replicas} × ${new Set(plan.schedule.workerOfStage).size}`);
+
+  it('have stages where samples are tied together, on more workers than the model can be cut for', () => {
+    const tied = 'a loss of the user';
+    const unlimited = plansFor([1, 1, 1, 1], 16, {}, tied);
+    expect(shapesOf(unlimited).sort()).toEqual(['1 × 1', '1 × 4']);
+    const [whole] = unlimited.find(one => !isStaged(one))!.plan.workerBytes;
+    expect(shapesOf(plansFor([1, 1, 1, 1], 16, { memoryLimit: whole! - 1 }, tied))).toContain('1 × 4');
+  });
+
+  it('have as many replicas as there are samples at the most', () => {
+    expect(shapesOf(plansFor([1, 1, 1, 1], 8, { batchSize: 3 }))).toContain('3 × 2');
+    expect(shapesOf(plansFor([1, 1], 4, { batchSize: 1 })).sort()).toEqual(['1 × 1', '1 × 2']);
   });
 
   it('are no more than the model can be cut for', () => {

@@ -53,13 +53,15 @@ describe('refined cuts', () => {
           expect(one.every((cut, index) => allowed.includes(cut) && cut > (one[index - 1] ?? 0))).toBe(true);
         }
         expect(new Set(tried.map(String)).size).toBe(tried.length);
-        expect(ms).toBe(Math.min(msAt(start), ...tried.map(one => msAt(one)).filter(found => found >= ms)));
+        expect(ms).toBe(Math.min(msAt(start), ...tried.map(one => msAt(one))));
       }),
     );
   });
 
-  it('stay where a move gains too little, and go where it gains enough', () => {
+  it('stay where all moves together gain too little, and go where they gain enough', () => {
     const msAt = ([cut]: Cuts) => 100 - cut!;
+    // Each move gains a hundredth.
+    expect(refine([1], [1, 2, 3], msAt, { leastGain: 0.015 }).cuts).toEqual([3]);
     expect(refine([1], [1, 2, 3], msAt, { leastGain: 0.05 }).cuts).toEqual([1]);
     expect(refine([1], [1, 2, 3], msAt, { leastGain: 0.005 }).cuts).toEqual([3]);
   });
@@ -72,5 +74,6 @@ describe('refined cuts', () => {
     const allowed = Array.from({ length: 100 }, (_, index) => index + 1);
     const { tried } = refine([1], allowed, ([cut]) => 1_000 - cut!, { mostTrials: 7 });
     expect(tried).toHaveLength(7);
+    expect(refine([50], allowed, ([cut]) => 1_000 - cut!, { mostTrials: 1 }).tried).toEqual([]);
   });
 });

@@ -160,7 +160,7 @@ export class Tuner {
   }
 
   /**
-   * Settles on what the simulator takes to be the fastest, for whoever asks for a plan and does not train. Takes seconds.
+   * Settles on what promises most by simulation, for whoever asks for a plan and does not train. Takes seconds.
    *
    * @throws MemoryLimitError where no plan keeps within the memory limit
    */

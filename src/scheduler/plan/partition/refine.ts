@@ -13,15 +13,15 @@ export interface RefineOptions<Judged> {
   /** `undefined` where the cuts cannot be used. */
   readonly judge: (cuts: Cuts) => Judged | undefined;
   readonly msOf: (judged: Judged) => number;
-  /** Part of the time that a move must save; measured times are no more exact than that. */
+  /** Part of the time that all moves together must save. */
   readonly leastGain: number;
   /** Calls of `judge` at the most. */
   readonly mostTrials: number;
 }
 
 /**
- * Steepest descent: of all ways to move one cut to the next place allowed, the best is taken, as long as it gains enough.
- * With one cut and times that fall and then rise along its places, that is the best of all.
+ * Steepest descent: of all ways to move one cut to the next place allowed, the best is taken, as long as it gains anything and
+ * there are trials left for all of them. With one cut, times that fall and then rise along its places, and trials enough, that ends at the best of all.
  */
 export function refineCuts<Judged>(
   start: JudgedCuts<Judged>,
@@ -31,19 +31,17 @@ export function refineCuts<Judged>(
   const seen = new Set([start.cuts.join()]);
   for (;;) {
     const fresh = neighbours(best.cuts, allowedCuts).filter(cuts => !seen.has(cuts.join()));
-    if (seen.size - 1 + fresh.length > mostTrials) return best;
-    const limitMs = msOf(best.judged) * (1 - leastGain);
-    let next: JudgedCuts<Judged> | undefined;
+    if (seen.size - 1 + fresh.length > mostTrials) break;
+    let next = best;
     for (const cuts of fresh) {
       seen.add(cuts.join());
       const judged = judge(cuts);
-      if (judged === undefined || msOf(judged) >= (next === undefined ? limitMs : msOf(next.judged)))
-        continue;
-      next = { cuts, judged };
+      if (judged !== undefined && msOf(judged) < msOf(next.judged)) next = { cuts, judged };
     }
-    if (next === undefined) return best;
+    if (next === best) break;
     best = next;
   }
+  return msOf(best.judged) < msOf(start.judged) * (1 - leastGain) ? best : start;
 }
 
 /** All cuts that differ in one, moved to the next place allowed. */
