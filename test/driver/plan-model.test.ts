@@ -7,6 +7,7 @@ import { readGraph } from '#internal/model/index.js';
 import { type PipelineOptions, parseOptions } from '#internal/options.js';
 import { countStages, planModel } from '#internal/scheduler/driver/plan-model.js';
 import type { WorkerPool } from '#internal/scheduler/driver/worker-pool.js';
+import { PLAIN_TRAINING } from './plan-request.js';
 
 beforeAll(() => tf.setBackend('cpu'));
 
@@ -35,14 +36,7 @@ function planOf(
     options: parseOptions(options),
     stageCount,
     replicas: 1,
-    compile: {
-      optimizer: { className: 'SGD', config: {} },
-      losses: ['meanSquaredError'],
-      lossWeights: [1],
-      metrics: [[]],
-      outputs: [],
-    },
-    coupling: { mixing: undefined, unrepeatable: undefined, moving: undefined, scalarLosses: [] },
+    ...PLAIN_TRAINING,
   };
   return planModel(request, pool);
 }

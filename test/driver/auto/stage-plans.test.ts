@@ -7,6 +7,7 @@ import { type PipelineOptions, parseOptions } from '#internal/options.js';
 import { predictPlans } from '#internal/scheduler/driver/auto/stage-plans.js';
 import { MeasuredCosts, type UnitCost } from '#internal/scheduler/driver/measure.js';
 import { MemoryLimitError } from '#internal/scheduler/plan/index.js';
+import { PLAIN_TRAINING } from '../plan-request.js';
 
 beforeAll(() => tf.setBackend('cpu'));
 
@@ -34,14 +35,8 @@ function plansFor(
     options: parseOptions({ batchSize: 64, ...options }),
     stageCount: 1,
     replicas: 1,
-    compile: {
-      optimizer: { className: 'SGD', config: {} },
-      losses: ['meanSquaredError'],
-      lossWeights: [1],
-      metrics: [[]],
-      outputs: [],
-    },
-    coupling: { mixing, unrepeatable: undefined, moving: undefined, scalarLosses: [] },
+    ...PLAIN_TRAINING,
+    coupling: { ...PLAIN_TRAINING.coupling, mixing },
   };
   return predictPlans(request, new MeasuredCosts(at(8), at(64)), workerCount);
 }
