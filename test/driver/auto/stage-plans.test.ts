@@ -47,7 +47,7 @@ const isStaged = ({ plan }: Predicted): boolean => plan.cut.stages.length > 1;
 const nameOf = ({ plan }: Predicted): string => plan.schedule.name;
 
 describe('predicted plans', () => {
-  it('are one for every number of replicas and of workers for stages, and every schedule that the model can be cut for', () => {
+  it('are one for every number of replicas that uses the workers, with and without stages, and every schedule that the model can be cut for', () => {
     const shapes = plansFor([1, 1, 1, 1, 1, 1], 4).map(
       ({ plan: { replicas, schedule } }) =>
         `${replicas} × ${schedule.stageCount} on ${new Set(schedule.workerOfStage).size}, ${schedule.name}`,
@@ -59,7 +59,6 @@ describe('predicted plans', () => {
       '2 × 2 on 2, zero-bubble',
       '2 × 4 on 2, interleaved',
       '2 × 4 on 2, zb-v',
-      '3 × 1 on 1, zero-bubble',
       '4 × 1 on 1, zero-bubble',
     ]);
   });
@@ -78,6 +77,33 @@ describe('predicted plans', () => {
   it('have as many replicas as there are samples at the most', () => {
     expect(shapesOf(plansFor([1, 1, 1, 1], 8, { batchSize: 3 }))).toContain('3 × 2');
     expect(shapesOf(plansFor([1, 1], 4, { batchSize: 1 })).sort()).toEqual(['1 × 1', '1 × 2']);
+    expect(shapesOf(plansFor([1, 1], 64, { batchSize: 3 })).sort()).toEqual([
+      '1 × 1',
+      '1 × 2',
+      '3 × 1',
+      '3 × 2',
+    ]);
+  });
+
+  it('have one replica of all stages too, where several of them use more workers, and all halves of the workers', () => {
+    const shapes = shapesOf(plansFor([1, 1, 1, 1, 1], 16));
+    expect([...new Set(shapes)].sort()).toEqual(
+      [
+        '1 × 1',
+        '1 × 5',
+        '2 × 1',
+        '2 × 5',
+        '3 × 1',
+        '3 × 5',
+        '4 × 1',
+        '4 × 4',
+        '5 × 1',
+        '5 × 3',
+        '8 × 1',
+        '8 × 2',
+        '16 × 1',
+      ].sort(),
+    );
   });
 
   it('are no more than the model can be cut for', () => {

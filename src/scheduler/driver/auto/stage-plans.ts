@@ -36,8 +36,8 @@ interface Shape {
 }
 
 /**
- * Of every number of replicas and stages that uses the workers, and every schedule, the best number of micro-batches; the most
- * promising plan first.
+ * Of every number of replicas that uses the workers, and of those that the tuner comes upon as it halves their number, with stages and
+ * without, under every schedule, the plan with the best number of micro-batches; the most promising one first.
  *
  * @throws MemoryLimitError where none keeps within the memory limit
  */
@@ -49,24 +49,29 @@ export function predictPlans(
   const { graph, options, coupling } = request;
   const most = cutPoints(graph).length + 1;
   const mayShare = obstacleToReplicas(graph, coupling) === undefined;
-  const counts = Array.from({ length: mayShare ? workerCount : 1 }, (_, index) => index + 1).filter(
+  const workersOf = (replicas: number) => Math.min(most, Math.floor(workerCount / replicas));
+  const allowed = Array.from({ length: mayShare ? workerCount : 1 }, (_, index) => index + 1).filter(
     count => count <= options.batchSize,
   );
-  const workersOf = (replicas: number) => Math.min(most, Math.floor(workerCount / replicas));
-  const candidates = counts.flatMap((replicas, index) => {
-    const next = counts[index + 1];
-    // Of several numbers of replicas with equally many workers each, the others leave workers without work.
-    const isLargest = next === undefined || workersOf(next) < workersOf(replicas);
-    return [...new Set([1, workersOf(replicas)])].flatMap(workers =>
-      SCHEDULES.map(scheduleKind)
-        .filter(
-          ({ stagesPerWorker }) =>
-            stagesPerWorker === 1 ||
-            (workers > 1 && isLargest && stagesPerWorker * workers <= Math.min(most, MOST_STAGES_IN_TURNS)),
-        )
-        .map(kind => ({ shape: { replicas, workers }, kind })),
+  // Of several numbers of replicas with equally many workers each, the others leave workers without work.
+  const isLargest = (replicas: number) =>
+    !allowed.includes(replicas + 1) || workersOf(replicas + 1) < workersOf(replicas);
+  const halvings = new Set(allowed.map((_, times) => Math.floor(workerCount / 2 ** times)));
+  const candidates = allowed
+    .filter(replicas => replicas === 1 || isLargest(replicas) || halvings.has(replicas))
+    .flatMap(replicas =>
+      [...new Set([1, workersOf(replicas)])].flatMap(workers =>
+        SCHEDULES.map(scheduleKind)
+          .filter(
+            ({ stagesPerWorker }) =>
+              stagesPerWorker === 1 ||
+              (workers > 1 &&
+                isLargest(replicas) &&
+                stagesPerWorker * workers <= Math.min(most, MOST_STAGES_IN_TURNS)),
+          )
+          .map(kind => ({ shape: { replicas, workers }, kind })),
+      ),
     );
-  });
   const memory = new ModelMemory(graph, request.compile.optimizer);
   const plans = [
     ...thoseThatFit(candidates, ({ shape, kind }) => ({
