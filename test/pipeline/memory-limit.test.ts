@@ -38,8 +38,8 @@ it('goes through stages, with the numbers of plain fit', async () => {
   const memoryLimit = 3 * LAYER_BYTES;
   await using trainer = await pipeline(model, { ...OPTIONS, memoryLimit });
   expect(trainer.plan).toMatchObject({ replicas: 1, workers: 2 });
-  // One or two stages a worker.
-  expect(trainer.plan.stages.length).toBeGreaterThanOrEqual(2);
+  // One or two stages a worker, by measured times.
+  expect([2, 4]).toContain(trainer.plan.stages.length);
   expect(trainer.plan.workerBytes).toHaveLength(2);
   await trainer.fit(DATA.x, DATA.y, FIT);
   expect(Math.max(...trainer.plan.workerBytes)).toBeLessThanOrEqual(memoryLimit);

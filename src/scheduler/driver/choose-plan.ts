@@ -91,17 +91,12 @@ function judge(question: PlanQuestion, microBatchCount: number, recompute: Recom
   const { problem, statedCuts, stageCount, replicas } = question;
   const planAt = (cuts: Cuts) => judgeCuts(question, cuts, microBatchCount, recompute);
   if (statedCuts !== undefined) return planAt(statedCuts);
-  const cuts = balancedCuts(question, microBatchCount, recompute);
-  return refineCuts(
-    { cuts, judged: planAt(cuts) },
-    {
-      allowedCuts: problem.allowedCuts,
-      judge: moved => ifItFits(() => planAt(moved)),
-      msOf: ({ periodMs }) => periodMs,
-      leastGain: LEAST_GAIN_OF_A_MOVE,
-      mostTrials: Math.floor(MOST_SIMULATED / (replicas * stageCount * microBatchCount)),
-    },
-  ).judged;
+  return refineCuts(planAt(balancedCuts(question, microBatchCount, recompute)), {
+    allowedCuts: problem.allowedCuts,
+    judge: moved => ifItFits(() => planAt(moved)),
+    leastGain: LEAST_GAIN_OF_A_MOVE,
+    mostTrials: Math.floor(MOST_SIMULATED / (replicas * stageCount * microBatchCount)),
+  });
 }
 
 function balancedCuts(question: PlanQuestion, microBatchCount: number, recompute: RecomputeMode): Cuts {

@@ -10,20 +10,20 @@ const refine = (
   { leastGain = 0, mostTrials = 1_000 } = {},
 ) => {
   const tried: Cuts[] = [];
-  const { cuts, judged } = refineCuts<number>(
-    { cuts: start, judged: msAt(start)! },
-    {
-      allowedCuts,
-      judge: moved => {
-        tried.push(moved);
-        return msAt(moved);
-      },
-      msOf: ms => ms,
-      leastGain,
-      mostTrials,
+  const judge = (cuts: Cuts) => {
+    const periodMs = msAt(cuts);
+    return periodMs === undefined ? undefined : { cuts, periodMs };
+  };
+  const { cuts, periodMs } = refineCuts(judge(start)!, {
+    allowedCuts,
+    judge: moved => {
+      tried.push(moved);
+      return judge(moved);
     },
-  );
-  return { cuts, ms: judged, tried };
+    leastGain,
+    mostTrials,
+  });
+  return { cuts, ms: periodMs, tried };
 };
 
 /** Some of the places from 1 to 30, ascending. */

@@ -1,18 +1,17 @@
 /** Moves the cuts of a partition to where a schedule is faster, which no balance of stages alone can tell. */
 import type { Cuts } from './problem.js';
 
-/** Cuts and what they were judged to be. */
-export interface JudgedCuts<Judged> {
+/** What refining needs to know of a plan at some cuts. */
+export interface JudgedCuts {
   readonly cuts: Cuts;
-  readonly judged: Judged;
+  readonly periodMs: number;
 }
 
-export interface RefineOptions<Judged> {
+export interface RefineOptions<Plan extends JudgedCuts> {
   /** Ascending; where cuts may be. */
   readonly allowedCuts: readonly number[];
   /** `undefined` where the cuts cannot be used. */
-  readonly judge: (cuts: Cuts) => Judged | undefined;
-  readonly msOf: (judged: Judged) => number;
+  readonly judge: (cuts: Cuts) => Plan | undefined;
   /** Part of the time that all moves together must save. */
   readonly leastGain: number;
   /** Calls of `judge` at the most. */
@@ -23,10 +22,10 @@ export interface RefineOptions<Judged> {
  * Steepest descent: of all ways to move one cut to the next place allowed, the best is taken, as long as it gains anything and
  * there are trials left for all of them. With one cut, times that fall and then rise along its places, and trials enough, that ends at the best of all.
  */
-export function refineCuts<Judged>(
-  start: JudgedCuts<Judged>,
-  { allowedCuts, judge, msOf, leastGain, mostTrials }: RefineOptions<Judged>,
-): JudgedCuts<Judged> {
+export function refineCuts<Plan extends JudgedCuts>(
+  start: Plan,
+  { allowedCuts, judge, leastGain, mostTrials }: RefineOptions<Plan>,
+): Plan {
   let best = start;
   const seen = new Set([start.cuts.join()]);
   for (;;) {
@@ -36,12 +35,12 @@ export function refineCuts<Judged>(
     for (const cuts of fresh) {
       seen.add(cuts.join());
       const judged = judge(cuts);
-      if (judged !== undefined && msOf(judged) < msOf(next.judged)) next = { cuts, judged };
+      if (judged !== undefined && judged.periodMs < next.periodMs) next = judged;
     }
     if (next === best) break;
     best = next;
   }
-  return msOf(best.judged) < msOf(start.judged) * (1 - leastGain) ? best : start;
+  return best.periodMs < start.periodMs * (1 - leastGain) ? best : start;
 }
 
 /** All cuts that differ in one, moved to the next place allowed. */
