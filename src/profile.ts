@@ -3,7 +3,10 @@ import type { ModelGraph } from './model/index.js';
 import type { Plan } from './plan.js';
 import type { ProfiledSize } from './scheduler/driver/profile-store.js';
 
-/** What one call of a layer costs for one micro-batch, and what it takes in memory. Times are in milliseconds. */
+/**
+ * What one call of a layer costs for one micro-batch, and what it takes in memory. Times are in milliseconds. An activation layer
+ * that the kernel of the layer before it can apply is measured with that one, and takes nothing itself.
+ */
 export interface LayerProfile {
   /** Name of the layer. */
   readonly layer: string;

@@ -62,13 +62,13 @@ export interface FusedOperations {
   ): tf.Tensor;
   /**
    * Normalises over all axes but the last with the statistics of `x`, which `onStatistics` may read while it runs; the
-   * variance is the biased one.
+   * variance is the biased one. The activation is one that kernels apply inside.
    */
   batchNorm(
     x: tf.Tensor,
     gamma: tf.Tensor,
     beta: tf.Tensor,
-    epsilon: number,
+    settings: { readonly epsilon: number; readonly activation: FusedActivation },
     onStatistics: (mean: tf.Tensor, variance: tf.Tensor) => void,
   ): tf.Tensor;
   /** `average` moved towards `value` by 1 − `momentum`; not on the tape. */

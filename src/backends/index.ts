@@ -13,6 +13,7 @@ import { registerWasmTrainingKernels } from './wasm/kernels/index.js';
 export type { Backend, FusedBackend } from './backend.js';
 export type {
   ConvolutionSettings,
+  FusedActivation,
   FusedOperations,
   RecurrentSettings,
 } from './fused-operations.js';

@@ -3,6 +3,7 @@ export { assertCompiled, compileSpec, type FunctionLocator, functionLocator } fr
 export { probeCoupling, type SampleCoupling } from './coupling.js';
 export { closedCuts, crossingValues, cutPoints } from './cuts.js';
 export { describeStages, describeWhole, sharedWeights } from './describe.js';
+export { type FollowingNode, followingActivations, partingCuts } from './following.js';
 export { assertGradientsReachWeights } from './gradient-reach.js';
 export { type GraphLayer, type GraphNode, type GraphValue, type ModelGraph, readGraph } from './graph.js';
 export { type LossWeights, lossWeightsOf } from './loss-weights.js';

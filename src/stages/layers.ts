@@ -1,6 +1,7 @@
 /** A stage's layers inside the worker: rebuilt from their configs, called in the graph's order, masks included. */
 import * as tf from '@tensorflow/tfjs';
 import { ModelError } from '../errors.js';
+import { type FollowingNode, followingActivations } from '../model/following.js';
 import { canonicalWeights } from '../model/weights.js';
 import type { LayerSpec, NodeSpec, StageSpec, WeightRef } from '../protocol/stage-spec.js';
 import type { WeightBytes } from '../protocol/worker-api.js';
@@ -21,6 +22,7 @@ import {
   variableOf,
 } from '../tfjs/internals.js';
 import { LayerFailure } from './engine.js';
+import { isLowered } from './lowering/index.js';
 
 /** One tensor of the graph with the mask that travels beside it. */
 export interface Value {
@@ -32,6 +34,8 @@ export class StageLayers {
   readonly #spec: StageSpec;
   readonly #layers: readonly Layer[];
   readonly #weights: readonly (readonly LayerVariable[])[];
+  /** By node. */
+  readonly #following: ReadonlyMap<number, FollowingNode>;
 
   /** @param adapt gets each rebuilt layer with its position among the model's layers */
   constructor(spec: StageSpec, adapt: (layer: Layer, index: number) => void = () => {}) {
@@ -45,31 +49,46 @@ export class StageLayers {
     }
     this.#layers = layers;
     this.#weights = layers.map(canonicalWeights);
+    const isOwn = (node: number): boolean => isLowered(layers[spec.nodes[node]!.layer]!);
+    this.#following = new Map(
+      [...followingActivations(spec)].filter(([node, { node: next }]) => isOwn(node) && isOwn(next)),
+    );
   }
 
   /** Calls the layers on `values` and adds what they make, by value id. Tensors belong to the caller's scope. */
   call(values: Map<number, Value>, training: boolean): void {
-    for (const node of this.#spec.nodes) this.#callNode(node, values, training);
+    const applied = new Set<number>();
+    for (const [index, node] of this.#spec.nodes.entries()) {
+      if (applied.has(index)) values.set(node.outputs[0]!, values.get(node.inputs[0]!)!);
+      else if (this.#callNode(index, node, values, training)) applied.add(this.#following.get(index)!.node);
+    }
   }
 
-  #callNode(node: NodeSpec, values: Map<number, Value>, training: boolean): void {
+  /** @returns whether the activation that follows is applied already */
+  #callNode(index: number, node: NodeSpec, values: Map<number, Value>, training: boolean): boolean {
     const layer = this.#layers[node.layer]!;
     const inputs = node.inputs.map(id => values.get(id)!);
     const tensors = inputs.map(input => input.tensor);
     const masks = inputs.map(input => input.mask as tf.Tensor);
     const masked = masks.some(mask => mask !== undefined);
+    const next = this.#following.get(index);
+    const following = next && { name: next.activation, isApplied: false };
     try {
       // As tfjs's executor does: inputs as a list, and the first input's mask for the layer.
       const recorded = tapeLength();
-      const result = layer.apply(tensors, masked ? { training, mask: masks[0] } : { training });
+      const kwargs = { training, ...(masked && { mask: masks[0] }), ...(following && { following }) };
+      const result = layer.apply(tensors, kwargs);
       labelTape(recorded, layer.name);
       const outputs = (Array.isArray(result) ? result : [result]) as tf.Tensor[];
       const computed = supportsMasking(layer) ? layer.computeMask(tensors, masks) : undefined;
       const mask = (Array.isArray(computed) ? computed[0] : computed) ?? undefined;
-      for (const [index, id] of node.outputs.entries()) values.set(id, { tensor: outputs[index]!, mask });
+      for (const [position, id] of node.outputs.entries()) {
+        values.set(id, { tensor: outputs[position]!, mask });
+      }
     } catch (error) {
       throw new LayerFailure(layer.name, error);
     }
+    return following?.isApplied === true;
   }
 
   /** The sum of all weight penalties, or `undefined` without regularizers. A layer counts once a call, as in tfjs. */

@@ -30,6 +30,9 @@ export class MeasuredNode {
   #fresh: readonly (tf.Tensor | undefined)[] = [];
 
   /**
+   * @param spec of the stage
+   * @param first the call
+   * @param following an activation that its kernel may apply: the two are measured as one then
    * @param learned values with a trainable weight upstream; those of this node are added
    * @param losses of the model's outputs
    * @param tracedLayers classes of layers that run as graphs
@@ -38,15 +41,19 @@ export class MeasuredNode {
   constructor(
     backend: Backend,
     spec: StageSpec,
-    { layer, inputs, outputs }: NodeSpec,
+    first: NodeSpec,
+    following: NodeSpec | undefined,
     learned: Set<number>,
     losses: readonly MeasuredLoss[],
     tracedLayers: readonly string[],
   ) {
+    const { layer, inputs } = first;
+    const calls = following === undefined ? [first] : [first, following];
+    const { outputs } = calls.at(-1)!;
     const alone: StageSpec = {
       ...spec,
-      layers: [spec.layers[layer]!],
-      nodes: [{ layer: 0, inputs, outputs }],
+      layers: calls.map(call => spec.layers[call.layer]!),
+      nodes: calls.map((call, index) => ({ ...call, layer: index })),
       trainable: spec.trainable
         .filter(weight => weight.layer === layer)
         .map(weight => ({ ...weight, layer: 0 })),

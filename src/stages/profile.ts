@@ -7,8 +7,9 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
+import { followingActivations } from '../model/following.js';
 import { nowMs } from '../protocol/clock.js';
-import type { CompileSpec, StageSpec } from '../protocol/stage-spec.js';
+import type { CompileSpec, NodeSpec, StageSpec } from '../protocol/stage-spec.js';
 import type { NodeProfile, ProfileInput } from '../protocol/worker-api.js';
 import type { OutputFunctions } from './functions.js';
 import type { Value } from './layers.js';
@@ -25,7 +26,8 @@ const KEPT_BYTES = 256 * 2 ** 20;
  * Runs all nodes one after another up to `repeats` times after one warm-up and keeps the means of the later half. Not the
  * fastest, which has met warm caches and a compiler at rest: sums of those foretold two thirds of what a step took. Nor the
  * median: times have a long upper tail here as in training, and a step is a sum over it. Weights are zeros, which cost what
- * other numbers do; inputs are random in [0, 1), which also serves as indices of an embedding.
+ * other numbers do; inputs are random in [0, 1), which also serves as indices of an embedding. An activation that the kernel of
+ * the layer before it may apply is measured with that layer, and takes nothing itself.
  */
 export function profileNodes(
   backend: Backend,
@@ -36,6 +38,7 @@ export function profileNodes(
   repeats: number,
   tracedLayers: readonly string[] = [],
 ): NodeProfile[] {
+  const measured = callsToMeasure(spec);
   const nodes: MeasuredNode[] = [];
   const losses = spec.ownedOutputs.map(
     ({ value, output }) => new MeasuredLoss(value, functions[output]!, compile.losses[output]!),
@@ -44,8 +47,8 @@ export function profileNodes(
   const values = new Map<number, Value>();
   try {
     const learned = new Set<number>();
-    for (const node of spec.nodes) {
-      nodes.push(new MeasuredNode(backend, spec, node, learned, losses, tracedLayers));
+    for (const { call, following } of measured) {
+      nodes.push(new MeasuredNode(backend, spec, call, following, learned, losses, tracedLayers));
     }
     stepped = new StageOptimizer(
       compile.optimizer,
@@ -57,9 +60,7 @@ export function profileNodes(
       values.set(value, { tensor, mask: undefined });
     }
     // A layer that is called again has been counted.
-    const steps = spec.nodes.map(
-      ({ layer }, index) => spec.nodes.findIndex(one => one.layer === layer) === index,
-    );
+    const steps = measured.map(({ call }) => spec.nodes.find(({ layer }) => layer === call.layer) === call);
     const start = nowMs();
     // The warm-up's times count nothing: compilation and first allocations are in them.
     onePass(nodes, values, stepped, steps);
@@ -67,7 +68,10 @@ export function profileNodes(
     while (passes.length < repeats && (passes.length === 0 || nowMs() - start < BUDGET_MS)) {
       passes.push(onePass(nodes, values, stepped, steps));
     }
-    return nodes.map((_, index) => meanOf(passes, index));
+    return spec.nodes.map(node => {
+      const place = measured.findIndex(({ call }) => call === node);
+      return place < 0 ? NOTHING : meanOf(passes, place);
+    });
   } finally {
     for (const { tensor, mask } of values.values()) {
       tensor.dispose();
@@ -77,6 +81,22 @@ export function profileNodes(
     for (const loss of losses) loss.dispose();
     stepped?.dispose();
   }
+}
+
+interface CallToMeasure {
+  readonly call: NodeSpec;
+  /** An activation that is measured with it. */
+  readonly following: NodeSpec | undefined;
+}
+
+/** All calls but those of activations that the kernel of the call before them may apply. */
+function callsToMeasure(spec: StageSpec): CallToMeasure[] {
+  const following = followingActivations(spec);
+  const applied = new Set([...following.values()].map(({ node }) => node));
+  return spec.nodes.flatMap((call, index) => {
+    const next = following.get(index);
+    return applied.has(index) ? [] : [{ call, following: next && spec.nodes[next.node] }];
+  });
 }
 
 /**

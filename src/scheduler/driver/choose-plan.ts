@@ -27,6 +27,7 @@ import {
 } from '../plan/index.js';
 import { cutBytes, type MeasuredCosts, type UnitCost } from './measure.js';
 import { assertWithin, firstThatFits, ifItFits, type ModelMemory, thoseThatFit } from './memory.js';
+import { withActivationsKept } from './partition-problem.js';
 import { STEPS_IN_FLIGHT } from './session.js';
 
 /** Moving a byte over a cut: one copy in (0.08 ms a MiB on TensorFlow) and what a message costs before, 0.11 to 0.2 ms. */
@@ -88,15 +89,19 @@ export function choosePlan(question: PlanQuestion): PlanChoice {
 }
 
 function judge(question: PlanQuestion, microBatchCount: number, recompute: RecomputeMode): PlanChoice {
-  const { problem, statedCuts, stageCount, replicas } = question;
+  const { graph, problem, statedCuts, stageCount, replicas } = question;
   const planAt = (cuts: Cuts) => judgeCuts(question, cuts, microBatchCount, recompute);
   if (statedCuts !== undefined) return planAt(statedCuts);
-  return refineCuts(planAt(balancedCuts(question, microBatchCount, recompute)), {
-    allowedCuts: problem.allowedCuts,
-    judge: moved => ifItFits(() => planAt(moved)),
-    leastGain: LEAST_GAIN_OF_A_MOVE,
-    mostTrials: Math.floor(MOST_SIMULATED / (replicas * stageCount * microBatchCount)),
-  });
+  const whole = withActivationsKept(problem, graph, stageCount);
+  // Cuts between a layer and its activation only where memory leaves no others.
+  return firstThatFits([...new Set([whole, problem])], tried =>
+    refineCuts(planAt(balancedCuts({ ...question, problem: tried }, microBatchCount, recompute)), {
+      allowedCuts: tried.allowedCuts,
+      judge: moved => ifItFits(() => planAt(moved)),
+      leastGain: LEAST_GAIN_OF_A_MOVE,
+      mostTrials: Math.floor(MOST_SIMULATED / (replicas * stageCount * microBatchCount)),
+    }),
+  );
 }
 
 function balancedCuts(question: PlanQuestion, microBatchCount: number, recompute: RecomputeMode): Cuts {

@@ -1,4 +1,5 @@
 /** Layers that only activate. */
+import type { Layer } from '../../tfjs/internals.js';
 import type { ActivationFunction, Lowering } from './layer-call.js';
 
 interface ActivationLayer {
@@ -8,16 +9,23 @@ interface ActivationLayer {
   readonly maxValue?: number | null;
 }
 
-export const activation: Lowering = (layer, operations) => {
-  const name = (layer as unknown as ActivationLayer).activation.getClassName();
-  if (name === 'linear' || !operations.isActivation(name)) return undefined;
-  return input => operations.activation(input, name);
-};
+/** What a layer that only activates applies, where that is an activation without parameters; `undefined` for other layers. */
+export function activationName(layer: Layer): string | undefined {
+  const { activation, maxValue } = layer as unknown as ActivationLayer;
+  switch (layer.getClassName()) {
+    case 'Activation':
+      return activation.getClassName();
+    case 'ReLU':
+      return maxValue === undefined || maxValue === null ? 'relu' : undefined;
+    default:
+      return undefined;
+  }
+}
 
-export const relu: Lowering = (layer, operations) => {
-  const { maxValue } = layer as unknown as ActivationLayer;
-  if (maxValue !== undefined && maxValue !== null) return undefined;
-  return input => operations.activation(input, 'relu');
+export const activation: Lowering = (layer, operations) => {
+  const name = activationName(layer);
+  if (name === undefined || name === 'linear' || !operations.isActivation(name)) return undefined;
+  return input => operations.activation(input, name);
 };
 
 export const leakyRelu: Lowering = (layer, operations) => {

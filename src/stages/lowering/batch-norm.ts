@@ -1,6 +1,6 @@
 /** Batch norm in training; outside it, tfjs's own kernel is one op already. */
 import * as tf from '@tensorflow/tfjs';
-import type { Lowering, Weight } from './layer-call.js';
+import { type Lowering, takeOver, type Weight } from './layer-call.js';
 
 interface BatchNormLayer {
   readonly axis: number;
@@ -21,10 +21,11 @@ export const batchNorm: Lowering = (layer, operations) => {
       average.write(operations.movingAverage(average.read(), value, momentum));
     });
   };
-  return (input, { training }) => {
+  return (input, { training, following }) => {
     const isLastAxis = axis === -1 || axis === input.rank - 1;
     if (training !== true || !isLastAxis || input.rank < 2) return undefined;
-    return operations.batchNorm(input, gamma.read(), beta.read(), epsilon, (mean, variance) => {
+    const settings = { epsilon, activation: takeOver(following, operations) };
+    return operations.batchNorm(input, gamma.read(), beta.read(), settings, (mean, variance) => {
       move(movingMean, mean);
       move(movingVariance, variance);
     });

@@ -34,10 +34,11 @@ export const convolution: Lowering = (layer, operations) => {
   const parts = layer as unknown as ConvolutionLayer;
   const settings = settingsOf(parts);
   if (settings === undefined) return undefined;
-  const { inline, after } = splitActivation(parts.activation, operations);
-  const inlined = { ...settings, activation: inline };
-  return input =>
-    after(operations.convolution(input, parts.kernel.read(), presentValue(parts.bias), inlined));
+  const { inlineWith, after } = splitActivation(parts.activation, operations);
+  return (input, { following }) => {
+    const inlined = { ...settings, activation: inlineWith(following) };
+    return after(operations.convolution(input, parts.kernel.read(), presentValue(parts.bias), inlined));
+  };
 };
 
 /** TensorFlow's depthwise kernels want the same stride both ways; tfjs's refusal of others is the user's to see. */
@@ -49,9 +50,9 @@ export const depthwiseConvolution: Lowering = (layer, operations) => {
   const parts = layer as unknown as ConvolutionLayer;
   const settings = settingsOf(parts);
   if (settings === undefined || !hasOneStride(settings)) return undefined;
-  const { inline, after } = splitActivation(parts.activation, operations);
-  const inlined = { ...settings, activation: inline };
-  return input => {
+  const { inlineWith, after } = splitActivation(parts.activation, operations);
+  return (input, { following }) => {
+    const inlined = { ...settings, activation: inlineWith(following) };
     const filter = parts.depthwiseKernel.read() as tf.Tensor4D;
     return after(
       operations.depthwiseConvolution(input as tf.Tensor4D, filter, presentValue(parts.bias), inlined),
@@ -63,10 +64,10 @@ export const separableConvolution: Lowering = (layer, operations) => {
   const parts = layer as unknown as ConvolutionLayer;
   const settings = settingsOf(parts);
   if (settings === undefined || !hasOneStride(settings)) return undefined;
-  const { inline, after } = splitActivation(parts.activation, operations);
+  const { inlineWith, after } = splitActivation(parts.activation, operations);
   const depthwise = { ...settings, activation: 'linear' } as const;
-  const pointwise = { strides: [1, 1], padding: 'valid', activation: inline } as const;
-  return input => {
+  return (input, { following }) => {
+    const pointwise = { strides: [1, 1], padding: 'valid', activation: inlineWith(following) } as const;
     const filter = parts.depthwiseKernel.read() as tf.Tensor4D;
     const filtered = operations.depthwiseConvolution(input as tf.Tensor4D, filter, undefined, depthwise);
     const mixed = parts.pointwiseKernel.read();

@@ -16,8 +16,9 @@ interface DenseLayer {
 
 export const dense: Lowering = (layer, operations) => {
   const { activation, kernel, bias } = layer as unknown as DenseLayer;
-  const { inline, after } = splitActivation(activation, operations);
-  return input => after(operations.dense(input, kernel.read(), presentValue(bias), inline));
+  const { inlineWith, after } = splitActivation(activation, operations);
+  return (input, { following }) =>
+    after(operations.dense(input, kernel.read(), presentValue(bias), inlineWith(following)));
 };
 
 interface EmbeddingLayer {

@@ -5,117 +5,15 @@
 import * as tf from '@tensorflow/tfjs';
 import type { FusedOperations } from '../../backends/index.js';
 import { innerLayers, type Layer } from '../../tfjs/internals.js';
-import { activation, leakyRelu, relu, softmax } from './activations.js';
-import { batchNorm } from './batch-norm.js';
-import { convolution, depthwiseConvolution, separableConvolution } from './convolution.js';
-import { dense, embedding } from './dense.js';
-import type { CallArguments, Lowering } from './layer-call.js';
-import { layerNorm } from './layer-norm.js';
-import { globalAverage1d, globalAverage2d, globalMax1d } from './pooling.js';
-import { gru, lstm } from './recurrent.js';
+import type { CallArguments } from './layer-call.js';
+import { loweringOf } from './table.js';
 
-interface Lowered {
-  /** What the backend must have. One that has any operation but those of recurrent layers has all of them. */
-  readonly operation: keyof FusedOperations;
-  readonly lower: Lowering;
-  readonly make: () => Layer;
-}
-
-/** By class name. */
-const LOWERINGS: ReadonlyMap<string, Lowered> = new Map<string, Lowered>([
-  ['Dense', { operation: 'dense', lower: dense, make: () => tf.layers.dense({ units: 1 }) }],
-  [
-    'Embedding',
-    {
-      operation: 'embedding',
-      lower: embedding,
-      make: () => tf.layers.embedding({ inputDim: 1, outputDim: 1 }),
-    },
-  ],
-  [
-    'Conv1D',
-    {
-      operation: 'convolution',
-      lower: convolution,
-      make: () => tf.layers.conv1d({ filters: 1, kernelSize: 1 }),
-    },
-  ],
-  [
-    'Conv2D',
-    {
-      operation: 'convolution',
-      lower: convolution,
-      make: () => tf.layers.conv2d({ filters: 1, kernelSize: 1 }),
-    },
-  ],
-  [
-    'DepthwiseConv2D',
-    {
-      operation: 'depthwiseConvolution',
-      lower: depthwiseConvolution,
-      make: () => tf.layers.depthwiseConv2d({ kernelSize: 1 }),
-    },
-  ],
-  [
-    'SeparableConv2D',
-    {
-      operation: 'depthwiseConvolution',
-      lower: separableConvolution,
-      make: () => tf.layers.separableConv2d({ filters: 1, kernelSize: 1 }),
-    },
-  ],
-  [
-    'Activation',
-    {
-      operation: 'activation',
-      lower: activation,
-      make: () => tf.layers.activation({ activation: 'linear' }),
-    },
-  ],
-  ['ReLU', { operation: 'activation', lower: relu, make: () => tf.layers.reLU() }],
-  ['LeakyReLU', { operation: 'activation', lower: leakyRelu, make: () => tf.layers.leakyReLU() }],
-  ['Softmax', { operation: 'activation', lower: softmax, make: () => tf.layers.softmax() }],
-  [
-    'BatchNormalization',
-    { operation: 'batchNorm', lower: batchNorm, make: () => tf.layers.batchNormalization() },
-  ],
-  [
-    'LayerNormalization',
-    { operation: 'layerNorm', lower: layerNorm, make: () => tf.layers.layerNormalization() },
-  ],
-  [
-    'GlobalAveragePooling1D',
-    { operation: 'globalAverage', lower: globalAverage1d, make: () => tf.layers.globalAveragePooling1d({}) },
-  ],
-  [
-    'GlobalAveragePooling2D',
-    { operation: 'globalAverage', lower: globalAverage2d, make: () => tf.layers.globalAveragePooling2d({}) },
-  ],
-  [
-    'GlobalMaxPooling1D',
-    { operation: 'globalMax', lower: globalMax1d, make: () => tf.layers.globalMaxPooling1d({}) },
-  ],
-  ['LSTM', { operation: 'lstm', lower: lstm, make: () => tf.layers.lstm({ units: 1 }) }],
-  ['GRU', { operation: 'gru', lower: gru, make: () => tf.layers.gru({ units: 1 }) }],
-]);
-
-/** Classes of layers that may be lowered. */
-export const LOWERED_CLASSES: readonly string[] = [...LOWERINGS.keys()];
-
-const genuine = new Map<string, unknown>();
-
-/** A user's class may carry the name of one of tfjs's, or descend from it; it computes something of its own. */
-function isGenuine(layer: Layer, className: string, make: () => Layer): boolean {
-  const known = genuine.get(className) ?? make().constructor;
-  genuine.set(className, known);
-  return layer.constructor === known && !Object.hasOwn(layer, 'call');
-}
+export { isLowered, LOWERED_CLASSES } from './table.js';
 
 /** Lowers a built layer, or the layers inside it. */
 export function lowerLayer(layer: Layer, operations: Partial<FusedOperations>): void {
-  const className = layer.getClassName();
-  const lowering = LOWERINGS.get(className);
-  if (lowering === undefined || !isGenuine(layer, className, lowering.make)) {
+  const lowering = Object.hasOwn(layer, 'call') ? undefined : loweringOf(layer);
+  if (lowering === undefined) {
     for (const inner of innerLayers(layer)) lowerLayer(inner, operations);
     return;
   }
@@ -126,7 +24,7 @@ export function lowerLayer(layer: Layer, operations: Partial<FusedOperations>): 
   layer.call = (inputs, kwargs) =>
     tf.tidy(() => {
       const input = Array.isArray(inputs) ? inputs[0]! : inputs;
-      const isKnown = input.dtype === 'float32' || className === 'Embedding';
+      const isKnown = input.dtype === 'float32' || lowering.operation === 'embedding';
       const output = isKnown ? fusedCall(input, (kwargs ?? {}) as CallArguments) : undefined;
       return output ?? plainCall(inputs, kwargs);
     });

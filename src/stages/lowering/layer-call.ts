@@ -1,12 +1,19 @@
 /** What a lowering is: another way to compute one layer's `call`, for the inputs and settings that it knows. */
 import type * as tf from '@tensorflow/tfjs';
-import type { FusedOperations } from '../../backends/index.js';
+import type { FusedActivation, FusedOperations } from '../../backends/index.js';
 import type { Layer } from '../../tfjs/internals.js';
+
+/** The activation of a layer that alone reads what this one makes: whoever applies it already says so. */
+export interface FollowingActivation {
+  readonly name: string;
+  isApplied: boolean;
+}
 
 export interface CallArguments {
   readonly training?: boolean;
   readonly mask?: tf.Tensor | tf.Tensor[] | null;
   readonly initialState?: tf.Tensor[] | null;
+  readonly following?: FollowingActivation;
 }
 
 /** Computes the layer's output; `undefined` leaves this call to tfjs. */
@@ -33,17 +40,35 @@ export function presentValue(weight: Weight | null | undefined): tf.Tensor | und
 }
 
 /**
- * How a layer's activation is computed: inside the kernel as `inline`, then, if the backend cannot do that, by `after`. What
- * is neither goes through tfjs.
+ * How a layer's activation is computed: inside the kernel, or if the backend cannot do that, by `after`; what the backend does
+ * not know goes through tfjs. A layer without one may take that of the layer behind it into its kernel.
  */
+export interface SplitActivation {
+  inlineWith(following: FollowingActivation | undefined): FusedActivation;
+  readonly after: (y: tf.Tensor) => tf.Tensor;
+}
+
 export function splitActivation(
   activation: ActivationFunction | null | undefined,
   operations: FusedOperations,
-): { readonly inline: Parameters<FusedOperations['dense']>[3]; readonly after: (y: tf.Tensor) => tf.Tensor } {
+): SplitActivation {
   const name = activation?.getClassName() ?? 'linear';
-  if (operations.isInline(name)) return { inline: name, after: y => y };
+  if (name === 'linear') {
+    return { inlineWith: following => takeOver(following, operations), after: y => y };
+  }
+  if (operations.isInline(name)) return { inlineWith: () => name, after: y => y };
   const after = operations.isActivation(name)
     ? (y: tf.Tensor): tf.Tensor => operations.activation(y, name)
     : (y: tf.Tensor): tf.Tensor => activation!.apply(y);
-  return { inline: 'linear', after };
+  return { inlineWith: () => 'linear', after };
+}
+
+/** The activation that the kernel is to apply for the layer behind it: `linear` for none. */
+export function takeOver(
+  following: FollowingActivation | undefined,
+  { isInline }: FusedOperations,
+): FusedActivation {
+  if (following === undefined || !isInline(following.name)) return 'linear';
+  following.isApplied = true;
+  return following.name;
 }

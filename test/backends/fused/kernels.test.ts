@@ -50,7 +50,13 @@ const CALLS: Record<string, Make> = {
       settings,
     ),
   MillraceBatchNorm: ops =>
-    ops.batchNorm(uniform([6, 3], 1), uniform([3], 2), uniform([3], 3), 1e-3, () => {}),
+    ops.batchNorm(
+      uniform([6, 3], 1),
+      uniform([3], 2),
+      uniform([3], 3),
+      { epsilon: 1e-3, activation: 'linear' },
+      () => {},
+    ),
   MillraceLayerNorm: ops => ops.layerNorm(uniform([4, 2, 5], 1), uniform([5], 2), uniform([5], 3), 1e-3),
   MillraceActivationOfOutput: ops => ops.activation(uniform([3, 4], 1), 'sigmoid'),
   MillraceActivationOfInput: ops => ops.activation(uniform([3, 4], 1), 'softplus'),

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { ConvolutionSettings } from '../../fused-operations.js';
 import { type Attribute, rawOps } from '../raw-ops.js';
 import { activateInline, inlineGradient } from './activations.js';
-import { addBias, biasGradient } from './dense.js';
+import { addBias, asMatrix, biasGradient, matMul, reshapeRaw } from './dense.js';
 import { joinedWhereLarge } from './joined.js';
 import { register, sharing } from './kernel.js';
 
@@ -60,11 +60,26 @@ function registerConvolution(name: string, ops: Ops): ReturnType<typeof register
       return {
         x: () => withShape(x, shape => rawOps().one(ops.inputGradient, attributes, shape, filter, dz())),
         filter: () =>
-          withShape(filter, shape => rawOps().one(ops.filterGradient, attributes, x, shape, dz())),
+          isPointwise(filter, settings, ops)
+            ? pointwiseFilterGradient(x, dz(), filter.shape)
+            : withShape(filter, shape => rawOps().one(ops.filterGradient, attributes, x, shape, dz())),
         bias: () => biasGradient(dz()),
       };
     },
   });
+}
+
+/** Whether every pixel is multiplied with the filter by itself. */
+function isPointwise({ shape }: tf.Tensor, { strides }: ConvolutionSettings, ops: Ops): boolean {
+  return ops === FULL && [shape[0], shape[1], ...strides].every(size => size === 1);
+}
+
+/**
+ * As one product over all pixels: 1.53 ms against 1.73 for [32, 14, 14, 128] and as many filters, 0.07 against 0.13 for
+ * [4, 25, 5, 64]. Forward and the gradient of the input gain nothing from that, and lose a quarter on large images.
+ */
+function pointwiseFilterGradient(x: tf.Tensor, dz: tf.Tensor, shape: readonly number[]): tf.Tensor {
+  return tf.tidy(() => reshapeRaw(matMul(asMatrix(x), asMatrix(dz), true), shape));
 }
 
 function outputSize(x: tf.Tensor, filter: tf.Tensor, { strides }: ConvolutionSettings, ops: Ops): number {

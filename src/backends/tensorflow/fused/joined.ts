@@ -8,8 +8,12 @@ import type * as tf from '@tensorflow/tfjs';
 import type { FusedActivation } from '../../fused-operations.js';
 import { graphFunction } from '../graph/index.js';
 
-/** Elements from which on a result is large enough for a graph to pay: a pass over fewer takes no longer than a graph's start. */
 const LEAST_ELEMENTS = 2 ** 14;
+
+/** Whether a result is large enough for a graph to pay: a pass over fewer elements takes no longer than a graph's start. */
+export function isLarge(elements: number): boolean {
+  return elements >= LEAST_ELEMENTS;
+}
 
 /**
  * A function that runs as a graph where there is something to join to the product and its result has `elements` enough, and
@@ -31,6 +35,6 @@ export function joinedWhereLarge<Settings extends { readonly activation: FusedAc
   return (operands, bias, settings, elements) => {
     const inputs = bias === undefined ? operands : [...operands, bias];
     const isPlain = bias === undefined && settings.activation === 'linear';
-    return isPlain || elements < LEAST_ELEMENTS ? body(inputs, settings) : graph(inputs, settings)[0]!;
+    return isPlain || !isLarge(elements) ? body(inputs, settings) : graph(inputs, settings)[0]!;
   };
 }

@@ -1,3 +1,4 @@
+export { areAlike } from './differences.js';
 /** TensorFlow graphs: functions of tensors that run in one call. */
 export { graphFunction, MOST_GRAPHS } from './graph-function.js';
 export { recordParts } from './graph-parts.js';
