@@ -21,8 +21,8 @@ export interface PipelineOptions {
    */
   readonly replicas?: number | 'auto' | undefined;
   /**
-   * Pieces that a mini-batch, or a replica's part of it, is cut into; `auto` measures the layers and takes what is fastest for mini-batches of `batchSize`.
-   * Default `auto`.
+   * Pieces that a mini-batch, or a replica's part of it, is cut into; `auto` measures the layers, begins with what they foretell to be
+   * fastest for mini-batches of `batchSize`, and tries other numbers in training that come near to it. Default `auto`.
    */
   readonly microBatches?: number | 'auto' | undefined;
   /** Samples of the mini-batches that `auto` plans for; those of `fit` may have any size. Default 32, as in `fit`. */

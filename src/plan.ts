@@ -65,7 +65,7 @@ export interface Plan {
   /** Positions between the model's layer calls, in the order in which they run, at which stages 1, 2, … begin. */
   readonly cuts: readonly number[];
   readonly stages: readonly StagePlan[];
-  /** What was looked at before this plan was chosen, the fastest first; empty where the user has asked for it. */
+  /** What was looked at before this plan was chosen, the fastest first; empty where the user has asked for all of it. */
   readonly candidates: readonly CandidatePlan[];
   /** Whether the choice is settled. Until then `fit` goes on trying others, as far as that pays. */
   readonly isSettled: boolean;

@@ -78,14 +78,25 @@ export interface PlanQuestion {
 
 /** @throws MemoryLimitError where nothing keeps within the memory limit */
 export function choosePlan(question: PlanQuestion): PlanChoice {
-  const { microBatchCounts, recomputeModes } = question;
-  const [first, ...others] = thoseThatFit(microBatchCounts, count =>
-    firstThatFits(recomputeModes, recompute => judge(question, count, recompute)),
-  );
+  const [first, ...others] = plansInQuestion(question);
   return others.reduce(
     (best, plan) => (plan.periodMs < best.periodMs * (1 - LEAST_GAIN) ? plan : best),
     first!,
   );
+}
+
+/**
+ * For each number of micro-batches the best cuts, in ascending order of their number.
+ *
+ * @throws MemoryLimitError where nothing keeps within the memory limit
+ */
+export function plansInQuestion(question: PlanQuestion): readonly PlanChoice[] {
+  const { microBatchCounts, recomputeModes } = question;
+  return [
+    ...thoseThatFit(microBatchCounts, count =>
+      firstThatFits(recomputeModes, recompute => judge(question, count, recompute)),
+    ),
+  ];
 }
 
 function judge(question: PlanQuestion, microBatchCount: number, recompute: RecomputeMode): PlanChoice {

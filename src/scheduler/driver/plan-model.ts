@@ -9,7 +9,6 @@ import { cutPoints, type ModelGraph } from '../../model/index.js';
 import type { ResolvedOptions } from '../../options.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import {
-  type ActionCost,
   MemoryLimitError,
   PartitionError,
   type PartitionProblem,
@@ -27,7 +26,7 @@ import { firstPlan, isOpen } from './auto/open.js';
 import { predictPlans } from './auto/stage-plans.js';
 import type { PredictedPlan } from './auto/tuner.js';
 import { checkSavedPlan } from './check-saved-plan.js';
-import { choosePlan, type PlanChoice } from './choose-plan.js';
+import { choosePlan, type PlanChoice, type PlanQuestion, plansInQuestion } from './choose-plan.js';
 import { equalCosts, type MeasuredCosts, measureCosts } from './measure.js';
 import { assertWithin, firstThatFits, ModelMemory } from './memory.js';
 import { allowedMicroBatches } from './micro-batches.js';
@@ -174,16 +173,7 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
   const { graph, options, stageCount, replicas, coupling } = request;
   if (isOpen(options)) return firstPlan(request, pool.workerCount) ?? planWithinLimit(request, pool);
   const { microBatchCounts, warnings } = allowedMicroBatches(graph, options, stageCount, coupling);
-  const kind = kindOf(options);
-  const scheduleOf = (microBatchCount: number, cost?: ActionCost): Schedule =>
-    typeof options.schedule === 'object'
-      ? (options.schedule as Schedule)
-      : kind.generate({
-          stageCount,
-          microBatchCount,
-          workerOfStage: kind.place(stageCount, pool.workerCount / replicas),
-          cost,
-        });
+  const scheduleOf = schedulesFor(request, pool.workerCount);
   const { cuts, stageMs, costs, schedule, recompute } = await choose(
     request,
     microBatchCounts,
@@ -192,6 +182,38 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
   );
   validateSchedule(schedule);
   return assemblePlan(request, { cuts, schedule, replicas, recompute, stageMs, costs, warnings });
+}
+
+type SchedulesByCount = PlanQuestion['scheduleOf'];
+
+function schedulesFor({ options, stageCount, replicas }: PlanRequest, workerCount: number): SchedulesByCount {
+  const kind = kindOf(options);
+  return (microBatchCount, cost) =>
+    typeof options.schedule === 'object'
+      ? (options.schedule as Schedule)
+      : kind.generate({
+          stageCount,
+          microBatchCount,
+          workerOfStage: kind.place(stageCount, workerCount / replicas),
+          cost,
+        });
+}
+
+/** The plans that differ from one another in nothing but what the number of micro-batches makes of it, the best first. */
+export async function plansByMicroBatches(
+  request: PlanRequest,
+  pool: WorkerPool,
+): Promise<readonly PredictedPlan[]> {
+  const { graph, options, stageCount, replicas, coupling, compile, profiles } = request;
+  const { microBatchCounts, warnings } = allowedMicroBatches(graph, options, stageCount, coupling);
+  const question = questionOf(request, microBatchCounts, schedulesFor(request, pool.workerCount));
+  const costs = await measureCosts(graph, options.batchSize, compile, pool, profiles);
+  return plansInQuestion({ ...question, costs })
+    .map(({ periodMs, ...choice }) => ({
+      plan: assemblePlan(request, { ...choice, replicas, warnings }),
+      predictedMs: periodMs,
+    }))
+    .sort((one, other) => one.predictedMs - other.predictedMs);
 }
 
 /** Where no worker has room for the whole model: stages, or more micro-batches than one, by measured times of the layers. */
@@ -209,15 +231,13 @@ async function planWithinLimit(request: PlanRequest, pool: WorkerPool): Promise<
 async function choose(
   request: PlanRequest,
   microBatchCounts: readonly number[],
-  scheduleOf: (microBatchCount: number, cost?: ActionCost) => Schedule,
+  scheduleOf: SchedulesByCount,
   pool: WorkerPool,
 ): Promise<Pick<PlanChoice, 'cuts' | 'schedule' | 'recompute'> & Pick<ModelPlan, 'stageMs' | 'costs'>> {
-  const { graph, options, stageCount, replicas, compile, profiles, coupling } = request;
+  const { graph, options, replicas, compile, profiles } = request;
   const { batchSize, memoryLimit } = options;
-  const modes = recomputeModes(graph, options, coupling);
-  const memory = new ModelMemory(graph, compile.optimizer);
-  const problem = partitionProblem(graph);
-  const stated = asOptionError('partition', () => statedCuts(problem, options, stageCount));
+  const question = questionOf(request, microBatchCounts, scheduleOf);
+  const { memory, statedCuts: stated, recomputeModes: modes } = question;
   const needsCost = typeof options.schedule !== 'object' && kindOf(options).usesCost;
   if (stated !== undefined && microBatchCounts.length === 1 && !needsCost) {
     const schedule = scheduleOf(microBatchCounts[0]!);
@@ -229,24 +249,33 @@ async function choose(
     const recompute = asOptionError('partition', () => firstThatFits(modes, fits), options);
     return { cuts: stated, schedule, recompute, ...savedTimes(options) };
   }
-  const question = {
-    graph,
-    problem,
-    statedCuts: stated,
-    stageCount,
-    replicas,
-    batchSize,
-    microBatchCounts,
-    recomputeModes: modes,
-    memory,
-    memoryLimit,
-    scheduleOf,
-  };
   const chooseBy = (costs: MeasuredCosts): PlanChoice =>
     asOptionError('partition', () => choosePlan({ ...question, costs }), options);
   // Refused at once, since measuring takes seconds, unless the order of work, and so what is live, depends on times.
   if (memoryLimit !== undefined && !needsCost) chooseBy(equalCosts(graph));
   return chooseBy(await measureCosts(graph, batchSize, compile, pool, profiles));
+}
+
+/** All that is asked but how long the layers take. */
+function questionOf(
+  { graph, options, stageCount, replicas, compile, coupling }: PlanRequest,
+  microBatchCounts: readonly number[],
+  scheduleOf: SchedulesByCount,
+): Omit<PlanQuestion, 'costs'> {
+  const problem = partitionProblem(graph);
+  return {
+    graph,
+    problem,
+    statedCuts: asOptionError('partition', () => statedCuts(problem, options, stageCount)),
+    stageCount,
+    replicas,
+    batchSize: options.batchSize,
+    microBatchCounts,
+    recomputeModes: recomputeModes(graph, options, coupling),
+    memory: new ModelMemory(graph, compile.optimizer),
+    memoryLimit: options.memoryLimit,
+    scheduleOf,
+  };
 }
 
 /** What was measured when the plan was made. */

@@ -19,7 +19,7 @@ import type { CompileSpec, StageSpec } from '../../protocol/stage-spec.js';
 import { forwardOnly } from '../plan/index.js';
 import { isOpen } from './auto/open.js';
 import type { Tuner } from './auto/tuner.js';
-import { isTunable, tunerOf } from './auto/tuner-of.js';
+import { openTuner, tunerOf } from './auto/tuner-of.js';
 import { type CompiledIdentity, endsOf, identityOf, isSameIdentity } from './compiled-identity.js';
 import { sumsLayoutOf } from './logs.js';
 import { profileModel } from './measure.js';
@@ -91,9 +91,11 @@ export class Runtime {
       const buildStart = performance.now();
       await runtime.#build();
       runtime.#adoptionMs = performance.now() - buildStart;
-      if (isOpen(options) && (isTunable(planned) || parts.decidesByPrediction === true))
-        runtime.#tuner = tunerOf(runtime, planned);
-      if (parts.decidesByPrediction === true) await runtime.#tuner?.decideByPrediction();
+      if (parts.decidesByPrediction !== true) runtime.#tuner = tunerOf(runtime, planned);
+      else if (isOpen(options)) {
+        runtime.#tuner = openTuner(runtime, planned);
+        await runtime.#tuner.decideByPrediction();
+      }
       runtime.#states = new StateWatch(graph.layers.map(({ layer }) => layer));
       return runtime;
     } catch (error) {
@@ -191,7 +193,7 @@ export class Runtime {
   #tuneAnew(coupling: SampleCoupling): void {
     if (this.#tuner === undefined || this.#tuner.isDecided) return;
     const request = { ...this.#request, coupling, compile: this.#compile };
-    this.#tuner = isTunable(request) ? tunerOf(this, request) : undefined;
+    this.#tuner = tunerOf(this, request);
   }
 
   /** Under the optimizer and with the frozen weights of now. */

@@ -127,6 +127,50 @@ it('measures layers only where much is left, tries what is predicted to be fast,
   expect(await long.tuner.next(ROWS, 1_000)).toBeUndefined();
 });
 
+it('tries only numbers of micro-batches where all else is asked for, and at once', async () => {
+  const given = (microBatchCount: number): ModelPlan => {
+    const plan = planOf(1, 2);
+    return { ...plan, schedule: { ...plan.schedule, microBatchCount } };
+  };
+  const predicted = [
+    [2, 70],
+    [3, 72],
+    [1, 74],
+    [4, 90],
+  ] as const;
+  const trueMs: Readonly<Record<number, number>> = { 1: 60, 2: 80, 3: 78, 4: 10 };
+  const trainer = {
+    plan: given(2),
+    adoptionMs: ADOPTION_MS,
+    async adopt(plan: ModelPlan) {
+      trainer.plan = plan;
+    },
+  };
+  let nowMs = 0;
+  const tuner = new Tuner({
+    trainer,
+    replicaPlan: () => undefined,
+    worthPredictingMs: 0,
+    stagePlans: async () => predicted.map(([count, predictedMs]) => ({ plan: given(count), predictedMs })),
+    now: () => nowMs,
+  });
+  tuner.begin();
+  for (let left = 60; left > 0; ) {
+    const trial = await tuner.next(ROWS, left);
+    do {
+      nowMs += trueMs[trainer.plan.schedule.microBatchCount]!;
+      if (trial !== undefined) tuner.observe(trial, ROWS);
+      left -= 1;
+    } while (left > 0 && trial?.isComplete !== true);
+  }
+  expect(tuner.isDecided).toBe(true);
+  expect(trainer.plan.schedule.microBatchCount).toBe(1);
+  // Four are predicted to be a quarter slower: they are listed, not tried.
+  const measured = tuner.tried.filter(({ measuredMs }) => measuredMs !== undefined);
+  expect(measured.map(({ plan }) => plan.schedule.microBatchCount)).toEqual([2, 3, 1]);
+  expect(tuner.tried).toHaveLength(4);
+});
+
 it('finds the plan of many short fits as it finds that of a long one', async () => {
   const stepMs = ({ replicas }: ModelPlan): number => 10 * replicas;
   const training = new Training({ workers: 2, stepMs });

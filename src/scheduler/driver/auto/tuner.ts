@@ -1,11 +1,14 @@
 /**
  * Finds the best plan while the model is being trained.
  *
- * It begins with a guess that needs no measuring, replicas alone, and halves their number while that is faster: a small model
+ * Where nothing is asked for, it begins with a guess that needs no measuring, replicas alone, and halves their number while that is faster: a small model
  * loses more by sharing than it gains. Where training goes on for long enough, the layers are measured, plans with stages
  * are simulated, and those that may be faster are tried. Every trial is a stretch of training steps like any other; what
  * changing the plan costs is spent only where what follows is expected to be long enough to win it back: the rest of the
  * present `fit`, or as long as the trainer has trained so far.
+ *
+ * Where stages are asked for, and only the number of micro-batches is left open, it begins with the number that is predicted to be
+ * best, and tries the others that may be faster.
  */
 import { isSamePlan, type ModelPlan } from '../model-plan.js';
 import { Trial } from './trial.js';
@@ -23,8 +26,10 @@ export interface TunerParts {
   readonly trainer: Tuned;
   /** Copies of the whole model on so many workers; `undefined` where the memory limit does not allow it. */
   readonly replicaPlan: (replicas: number) => ModelPlan | undefined;
-  /** Plans with and without stages, the best first, as measured layers predict them. Takes seconds. */
+  /** Plans with and without stages, the best first, as measured layers predict them. */
   readonly stagePlans: () => Promise<readonly PredictedPlan[]>;
+  /** What must follow so that asking for them pays. Default 20 s: measuring takes two or three and may win a quarter. */
+  readonly worthPredictingMs?: number;
   readonly now?: () => number;
 }
 
@@ -43,7 +48,7 @@ export interface TriedPlan {
 /** What follows must take so many times as long as changing the plan. */
 const WORTH_CHANGING = 10;
 /** What must follow so that measuring the layers pays: it takes two or three seconds and may win a quarter. */
-const WORTH_MEASURING_MS = 20_000;
+const WORTH_PREDICTING_MS = 20_000;
 /** What another plan must be faster by. Trials differ by that much from one to the next. */
 const LEAST_GAIN = 0.03;
 /** Stage plans that are tried, and by how much their prediction may be worse than the best so far. */
@@ -199,14 +204,14 @@ export class Tuner {
     restMs: number,
     warn: (error: unknown) => void,
   ): Promise<ModelPlan | undefined> {
-    const { trainer, replicaPlan } = this.#parts;
+    const { trainer, replicaPlan, worthPredictingMs = WORTH_PREDICTING_MS } = this.#parts;
     if (restMs < WORTH_CHANGING * trainer.adoptionMs) return undefined;
     if (this.#stage === 'replicas') {
       const fewer = Math.floor(this.#fewestReplicas() / 2);
       const plan =
         fewer >= 1 && best.plan.replicas === this.#fewestReplicas() ? replicaPlan(fewer) : undefined;
       if (plan !== undefined) return plan;
-      if (restMs < WORTH_MEASURING_MS) return undefined;
+      if (restMs < worthPredictingMs) return undefined;
       this.#stage = 'stages';
       // A layer that trains need not bear being tried on numbers that were made up.
       await this.#predict(best).catch(warn);
@@ -225,6 +230,7 @@ export class Tuner {
     this.#waiting.push(
       ...predicted
         .filter(({ plan, predictedMs }) => plan.cut.stages.length > 1 && predictedMs <= bound)
+        .filter(({ plan }) => !isSamePlan(plan, best.plan))
         .slice(0, MOST_STAGE_TRIALS),
     );
   }
