@@ -4,7 +4,7 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 
-/** Activations that dense and convolution layers apply inside their own kernel, and `activation` by itself. */
+/** Activations that kernels of other layers apply inside, and `activation` by itself. */
 export type FusedActivation =
   | 'linear'
   | 'relu'
@@ -21,6 +21,17 @@ export interface ConvolutionSettings {
   readonly strides: readonly [number, number];
   readonly padding: 'same' | 'valid';
   readonly activation: FusedActivation;
+}
+
+/** What all parts of a batch bring, this one's included, in the same order for everybody. It waits for the others. */
+export type Exchange = (own: Float32Array) => readonly Float32Array[];
+
+export interface BatchNormSettings {
+  readonly epsilon: number;
+  /** One that kernels apply inside. */
+  readonly activation: FusedActivation;
+  /** For a part of a batch, as replicas have: it is called once forward and once back. */
+  readonly exchange?: Exchange | undefined;
 }
 
 /** Activations inside an LSTM or GRU. */
@@ -40,7 +51,7 @@ export interface RecurrentWeights {
 }
 
 export interface FusedOperations {
-  /** Whether dense and convolution kernels apply `name` themselves, at no further pass over the input's memory. */
+  /** Whether kernels of dense and convolutional layers and of batch norm apply `name` inside. */
   isInline(name: string): name is FusedActivation;
   /** Whether `activation` knows `name`. */
   isActivation(name: string): name is FusedActivation;
@@ -61,14 +72,14 @@ export interface FusedOperations {
     settings: ConvolutionSettings,
   ): tf.Tensor;
   /**
-   * Normalises over all axes but the last with the statistics of `x`, which `onStatistics` may read while it runs; the
-   * variance is the biased one. The activation is one that kernels apply inside.
+   * Normalises over all axes but the last with the statistics of `x`, or of the whole batch that it is a part of, which
+   * `onStatistics` may read while it runs; the variance is the biased one.
    */
   batchNorm(
     x: tf.Tensor,
     gamma: tf.Tensor,
     beta: tf.Tensor,
-    settings: { readonly epsilon: number; readonly activation: FusedActivation },
+    settings: BatchNormSettings,
     onStatistics: (mean: tf.Tensor, variance: tf.Tensor) => void,
   ): tf.Tensor;
   /** `average` moved towards `value` by 1 − `momentum`; not on the tape. */

@@ -13,6 +13,7 @@ import { registerWasmTrainingKernels } from './wasm/kernels/index.js';
 export type { Backend, FusedBackend } from './backend.js';
 export type {
   ConvolutionSettings,
+  Exchange,
   FusedActivation,
   FusedOperations,
   RecurrentSettings,
@@ -22,6 +23,7 @@ export type { InPlaceOptimizer, InPlaceOptimizerFactory } from './in-place-optim
 export { registerFused, sharing } from './register-fused.js';
 export { joinProducts, type SampleProduct, sampleProductOf } from './sample-product.js';
 export { randomAbout1, tellingNumbers, tellsLittle } from './telling.js';
+export { joinStatistics } from './whole-statistics.js';
 
 // At import: main thread and workers both come through here, a gradient belongs to no backend, and plain models profit.
 registerDilatedGradients();

@@ -15,6 +15,9 @@ const TAKING: ReadonlySet<string> = new Set([
   'BatchNormalization',
 ]);
 
+/** What kernels apply inside: activations whose gradient reads their output. */
+const TAKEN: ReadonlySet<string> = new Set(['relu', 'sigmoid', 'tanh', 'elu', 'softmax']);
+
 /** What must be known of a stage. */
 interface Calls extends Pick<StageSpec, 'nodes' | 'outgoing' | 'ownedOutputs'> {
   readonly layers: readonly Pick<LayerSpec, 'className' | 'config'>[];
@@ -29,7 +32,7 @@ export interface FollowingNode {
 
 /**
  * By node, the activation that is all that becomes of what the node makes. Classes go by their names: a worker looks whether
- * they are tfjs's.
+ * they are tfjs's, and whether its backend has such kernels.
  */
 export function followingActivations({
   layers,
@@ -47,14 +50,21 @@ export function followingActivations({
   }
   const following = new Map<number, FollowingNode>();
   for (const [node, { layer, outputs }] of nodes.entries()) {
-    if (!TAKING.has(layers[layer]!.className)) continue;
+    if (!isTaking(layers[layer]!)) continue;
     const made = outputs[0]!;
     const [reader, ...others] = readers.get(made) ?? [];
     if (reader === undefined || others.length > 0 || leaving.has(made)) continue;
     const activation = activationOf(layers[nodes[reader]!.layer]!);
-    if (activation !== undefined) following.set(node, { node: reader, activation });
+    if (activation !== undefined && TAKEN.has(activation)) following.set(node, { node: reader, activation });
   }
   return following;
+}
+
+/** Whether a layer's kernel can apply an activation, and has none of its own to apply first. */
+function isTaking({ className, config: { activation } }: Calls['layers'][number]): boolean {
+  return (
+    TAKING.has(className) && (activation === undefined || activation === null || activation === 'linear')
+  );
 }
 
 /** What a layer applies that does nothing else; `undefined` for any other layer, and for what takes a parameter. */

@@ -11,7 +11,7 @@ import type { ProfiledSize, ProfileFacts, ProfileStore } from '../scheduler/driv
 import type { Surroundings } from './surroundings.js';
 
 /** Grows with every change of what is measured, how, or of how it is written. */
-const FORMAT = 3;
+const FORMAT = 4;
 
 /** Files of a few KiB each. Those used longest ago go first. */
 export const MOST_FILES = 256;

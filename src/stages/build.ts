@@ -1,5 +1,5 @@
 /** The stages that a worker holds between sessions: layers with their weights, losses, and the optimizer with its slots. */
-import type { Backend } from '../backends/index.js';
+import type { Backend, FusedBackend } from '../backends/index.js';
 import { StateError } from '../errors.js';
 import { type CompileSpec, optimizerEntries, type StageSpec } from '../protocol/stage-spec.js';
 import { SumsLayout } from '../protocol/sums-layout.js';
@@ -61,8 +61,8 @@ export class BuiltStages {
   }
 
   #add(spec: StageSpec, compile: CompileSpec, options: BuildOptions): void {
-    const batchNorm = batchNormControl(spec, options);
     const { fused } = this.#backend;
+    const batchNorm = batchNormControl(spec, options, fused?.operations);
     const layers = new StageLayers(spec, (layer, index) => {
       adaptLayer(layer, this.#backend, options.tracedLayers);
       useCounterRandom(layer, String(index), this.#random);
@@ -127,7 +127,8 @@ export class BuiltStages {
 function batchNormControl(
   { replicaStages }: StageSpec,
   { batchNorm }: BuildOptions,
+  operations: FusedBackend['operations'] | undefined,
 ): BatchNormControl | undefined {
   if (batchNorm === 'deferred') return new DeferredBatchNorm();
-  return replicaStages.length > 1 ? new ReplicatedBatchNorm() : undefined;
+  return replicaStages.length > 1 ? new ReplicatedBatchNorm(operations) : undefined;
 }

@@ -22,7 +22,7 @@ import {
   variableOf,
 } from '../tfjs/internals.js';
 import { LayerFailure } from './engine.js';
-import { isLowered } from './lowering/index.js';
+import { mayBeLowered } from './lowering/index.js';
 
 /** One tensor of the graph with the mask that travels beside it. */
 export interface Value {
@@ -49,7 +49,7 @@ export class StageLayers {
     }
     this.#layers = layers;
     this.#weights = layers.map(canonicalWeights);
-    const isOwn = (node: number): boolean => isLowered(layers[spec.nodes[node]!.layer]!);
+    const isOwn = (node: number): boolean => mayBeLowered(layers[spec.nodes[node]!.layer]!);
     this.#following = new Map(
       [...followingActivations(spec)].filter(([node, { node: next }]) => isOwn(node) && isOwn(next)),
     );

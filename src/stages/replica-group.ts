@@ -42,11 +42,20 @@ export class ReplicaGroup {
 
   /** What each replica brought, by replica. All call it, with as many numbers. */
   gather(own: Float32Array): Float32Array[] {
-    const { rank, size } = this.#all;
-    const all = new Float32Array(own.length * size);
-    all.set(own, rank * own.length);
-    this.#all.allReduceSum(all);
-    return Array.from({ length: size }, (_, replica) =>
+    return this.#gathered(own, this.size, all => this.#all.allReduceSum(all));
+  }
+
+  /** What each replica that has samples brought. Only they call it, with as many numbers. */
+  gatherActive(own: Float32Array): Float32Array[] {
+    return this.#gathered(own, this.activeCount, all => this.sumOverActive(all));
+  }
+
+  /** Places of their own in one sum: adding zeros changes nothing. */
+  #gathered(own: Float32Array, count: number, sum: (all: Float32Array) => void): Float32Array[] {
+    const all = new Float32Array(own.length * count);
+    all.set(own, this.replica * own.length);
+    sum(all);
+    return Array.from({ length: count }, (_, replica) =>
       all.subarray(replica * own.length, (replica + 1) * own.length),
     );
   }

@@ -41,7 +41,7 @@ function choose(measured: MeasuredCosts, microBatchCounts = [1, 2, 3, 4, 6, 8], 
   });
   return choosePlan({
     graph,
-    problem: { units, allowedCuts: cutPoints(graph) },
+    problem: { units, allowedCuts: cutPoints(graph), partingCuts: new Set() },
     statedCuts,
     stageCount: 2,
     replicas: 1,

@@ -63,6 +63,44 @@ describeOnBackends('measured layers', name => {
     for (const { forwardMs } of profiles) expect(forwardMs).toBeGreaterThan(0);
   });
 
+  it('are measured with the activation that their kernel can apply, which then takes nothing', async () => {
+    await useBackend(name);
+    const { layers } = tf;
+    const model = tf.sequential({
+      layers: [
+        layers.dense({ units: 8, inputShape: [6] }),
+        layers.reLU(),
+        layers.dense({ units: 4, activation: 'tanh' }),
+        layers.activation({ activation: 'sigmoid' }),
+      ],
+    });
+    model.compile({ optimizer: 'sgd', loss: 'meanSquaredError' });
+    const spec = describeWhole(readGraph(model));
+    const backend = await loadBackend(name);
+    const compile: CompileSpec = {
+      optimizer: { className: 'SGD', config: { learningRate: 0.1 } },
+      losses: ['meanSquaredError'],
+      lossWeights: [1],
+      metrics: [[]],
+      outputs: [{ name: 'out', shape: [null, 4] }],
+    };
+    const functions = await resolveFunctions(compile, backend.fused?.operations);
+    const inputs = [{ value: spec.fedInputs[0]!.value, shape: [5, 6], dtype: 'float32' }];
+    const [dense, relu, other, sigmoid] = profileNodes(backend, spec, compile, functions, inputs, 2);
+    expect(relu).toEqual({
+      forwardMs: 0,
+      backwardInputMs: 0,
+      backwardWeightMs: 0,
+      accumulateMs: 0,
+      stepMs: 0,
+      outputBytes: 0,
+    });
+    expect(dense).toMatchObject({ outputBytes: 5 * 8 * 4 });
+    for (const { forwardMs } of [dense!, other!, sigmoid!]) expect(forwardMs).toBeGreaterThan(0);
+    for (const { stepMs } of [dense!, other!]) expect(stepMs).toBeGreaterThan(0);
+    model.dispose();
+  });
+
   it('cost an addition for each call with weights that learn, and one step for each layer', async () => {
     const [first, again, ...others] = await ask(spec => spec);
     for (const { accumulateMs, backwardWeightMs } of [first!, again!, ...others]) {

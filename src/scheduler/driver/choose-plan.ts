@@ -9,13 +9,11 @@ import type { ModelGraph } from '../../model/index.js';
 import type { Program } from '../../protocol/action.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import {
-  type ActionCost,
   actionCostOf,
   type BalanceOptions,
   type Cuts,
   chainTopology,
   lower,
-  type PartitionProblem,
   type PlanCosts,
   partitionByTime,
   type RecomputeMode,
@@ -27,7 +25,8 @@ import {
 } from '../plan/index.js';
 import { cutBytes, type MeasuredCosts, type UnitCost } from './measure.js';
 import { assertWithin, firstThatFits, ifItFits, type ModelMemory, thoseThatFit } from './memory.js';
-import { withActivationsKept } from './partition-problem.js';
+import { type ModelProblem, withActivationsKept } from './partition-problem.js';
+import type { ScheduleOf } from './schedules-of.js';
 import { STEPS_IN_FLIGHT } from './session.js';
 
 /** Moving a byte over a cut: one copy in (0.08 ms a MiB on TensorFlow) and what a message costs before, 0.11 to 0.2 ms. */
@@ -59,7 +58,7 @@ export interface PlanChoice {
 
 export interface PlanQuestion {
   readonly graph: ModelGraph;
-  readonly problem: PartitionProblem;
+  readonly problem: ModelProblem;
   /** Cuts that the user has asked for. */
   readonly statedCuts: Cuts | undefined;
   readonly stageCount: number;
@@ -73,7 +72,7 @@ export interface PlanQuestion {
   /** Bytes a worker. */
   readonly memoryLimit: number | undefined;
   readonly costs: MeasuredCosts;
-  readonly scheduleOf: (microBatchCount: number, cost?: ActionCost) => Schedule;
+  readonly scheduleOf: ScheduleOf;
 }
 
 /** @throws MemoryLimitError where nothing keeps within the memory limit */
@@ -90,8 +89,9 @@ export function choosePlan(question: PlanQuestion): PlanChoice {
  *
  * @throws MemoryLimitError where nothing keeps within the memory limit
  */
-export function plansInQuestion(question: PlanQuestion): readonly PlanChoice[] {
-  const { microBatchCounts, recomputeModes } = question;
+export function plansInQuestion(asked: PlanQuestion): readonly PlanChoice[] {
+  const { microBatchCounts, recomputeModes } = asked;
+  const question = { ...asked, lowered: new Map() };
   return [
     ...thoseThatFit(microBatchCounts, count =>
       firstThatFits(recomputeModes, recompute => judge(question, count, recompute)),
@@ -99,11 +99,16 @@ export function plansInQuestion(question: PlanQuestion): readonly PlanChoice[] {
   ];
 }
 
-function judge(question: PlanQuestion, microBatchCount: number, recompute: RecomputeMode): PlanChoice {
-  const { graph, problem, statedCuts, stageCount, replicas } = question;
+/** With what is lowered already: that takes several times as long as simulating, which every move of a cut does once more. */
+interface OpenQuestion extends PlanQuestion {
+  readonly lowered: Map<Schedule, Map<RecomputeMode, readonly Program[]>>;
+}
+
+function judge(question: OpenQuestion, microBatchCount: number, recompute: RecomputeMode): PlanChoice {
+  const { problem, statedCuts, stageCount, replicas } = question;
   const planAt = (cuts: Cuts) => judgeCuts(question, cuts, microBatchCount, recompute);
   if (statedCuts !== undefined) return planAt(statedCuts);
-  const whole = withActivationsKept(problem, graph, stageCount);
+  const whole = withActivationsKept(problem, stageCount);
   // Cuts between a layer and its activation only where memory leaves no others.
   return firstThatFits([...new Set([whole, problem])], tried =>
     refineCuts(planAt(balancedCuts({ ...question, problem: tried }, microBatchCount, recompute)), {
@@ -147,7 +152,7 @@ function balancedCuts(question: PlanQuestion, microBatchCount: number, recompute
 
 /** @throws MemoryLimitError where the plan does not keep within the memory limit */
 function judgeCuts(
-  question: PlanQuestion,
+  question: OpenQuestion,
   cuts: Cuts,
   microBatchCount: number,
   recompute: RecomputeMode,
@@ -168,7 +173,7 @@ function judgeCuts(
       return forwardMs + backwardMs;
     }),
     costs,
-    periodMs: steadyPeriod(programsOf(schedule, replicas, recompute), cost).period,
+    periodMs: steadyPeriod(programsOf(question, schedule, recompute), cost).period,
   };
 }
 
@@ -202,7 +207,19 @@ function stageCosts(units: readonly UnitCost[], cuts: Cuts): UnitCost[] {
 }
 
 /** Of all replicas. Which values cross which cuts does not matter to times: each cut is passed in one message. */
-function programsOf(schedule: Schedule, replicas: number, recompute: RecomputeMode): readonly Program[] {
+function programsOf(
+  { lowered, replicas }: OpenQuestion,
+  schedule: Schedule,
+  recompute: RecomputeMode,
+): readonly Program[] {
+  const known = lowered.get(schedule) ?? new Map<RecomputeMode, readonly Program[]>();
+  lowered.set(schedule, known);
+  const programs = known.get(recompute) ?? lowerAll(schedule, replicas, recompute);
+  known.set(recompute, programs);
+  return programs;
+}
+
+function lowerAll(schedule: Schedule, replicas: number, recompute: RecomputeMode): readonly Program[] {
   const { stageCount } = schedule;
   const all = Array.from({ length: replicas }, (_, replica) => replica);
   const steppers = Array.from({ length: stageCount }, () => all);

@@ -2,22 +2,27 @@
 import { closedCuts, cutPoints, type ModelGraph, partingCuts } from '../../model/index.js';
 import type { PartitionProblem, PartitionUnit } from '../plan/index.js';
 
-export function partitionProblem(graph: ModelGraph): PartitionProblem {
+/** With the cuts that part an activation from the layer whose kernel applies it. */
+export interface ModelProblem extends PartitionProblem {
+  readonly partingCuts: ReadonlySet<number>;
+}
+
+export function partitionProblem(graph: ModelGraph): ModelProblem {
   const units: PartitionUnit[] = graph.nodes.map(node => {
     const { name, parameterCount, nodes } = graph.layers[node.layer]!;
     return { name, layerNames: [name], parameters: nodes[0] === node.index ? parameterCount : 0 };
   });
-  return { units, allowedCuts: cutPoints(graph), closedCuts: closedReasons(graph) };
+  return {
+    units,
+    allowedCuts: cutPoints(graph),
+    closedCuts: closedReasons(graph),
+    partingCuts: partingCuts(graph),
+  };
 }
 
-/** The same without the cuts that part an activation from the layer whose kernel applies it, if there are others enough. */
-export function withActivationsKept(
-  problem: PartitionProblem,
-  graph: ModelGraph,
-  stageCount: number,
-): PartitionProblem {
-  const parting = partingCuts(graph);
-  const allowedCuts = problem.allowedCuts.filter(cut => !parting.has(cut));
+/** The same without those cuts, if there are others enough. */
+export function withActivationsKept(problem: ModelProblem, stageCount: number): ModelProblem {
+  const allowedCuts = problem.allowedCuts.filter(cut => !problem.partingCuts.has(cut));
   return allowedCuts.length < stageCount - 1 ? problem : { ...problem, allowedCuts };
 }
 

@@ -34,6 +34,7 @@ import type { ModelPlan, PlanRequest } from './model-plan.js';
 import { partitionProblem } from './partition-problem.js';
 import { recomputeModes } from './recompute-modes.js';
 import { checkReplicas } from './replicas.js';
+import { type ScheduleOf, schedulesOf } from './schedules-of.js';
 import type { WorkerPool } from './worker-pool.js';
 
 /** What `auto` stands for where a pipeline is asked for. */
@@ -184,19 +185,10 @@ export async function planModel(request: PlanRequest, pool: WorkerPool): Promise
   return assemblePlan(request, { cuts, schedule, replicas, recompute, stageMs, costs, warnings });
 }
 
-type SchedulesByCount = PlanQuestion['scheduleOf'];
-
-function schedulesFor({ options, stageCount, replicas }: PlanRequest, workerCount: number): SchedulesByCount {
-  const kind = kindOf(options);
-  return (microBatchCount, cost) =>
-    typeof options.schedule === 'object'
-      ? (options.schedule as Schedule)
-      : kind.generate({
-          stageCount,
-          microBatchCount,
-          workerOfStage: kind.place(stageCount, workerCount / replicas),
-          cost,
-        });
+function schedulesFor({ options, stageCount, replicas }: PlanRequest, workerCount: number): ScheduleOf {
+  const { schedule } = options;
+  if (typeof schedule === 'object') return () => schedule as Schedule;
+  return schedulesOf(kindOf(options), stageCount, workerCount / replicas);
 }
 
 /** The plans that differ from one another in nothing but what the number of micro-batches makes of it, the best first. */
@@ -231,7 +223,7 @@ async function planWithinLimit(request: PlanRequest, pool: WorkerPool): Promise<
 async function choose(
   request: PlanRequest,
   microBatchCounts: readonly number[],
-  scheduleOf: SchedulesByCount,
+  scheduleOf: ScheduleOf,
   pool: WorkerPool,
 ): Promise<Pick<PlanChoice, 'cuts' | 'schedule' | 'recompute'> & Pick<ModelPlan, 'stageMs' | 'costs'>> {
   const { graph, options, replicas, compile, profiles } = request;
@@ -260,7 +252,7 @@ async function choose(
 function questionOf(
   { graph, options, stageCount, replicas, compile, coupling }: PlanRequest,
   microBatchCounts: readonly number[],
-  scheduleOf: SchedulesByCount,
+  scheduleOf: ScheduleOf,
 ): Omit<PlanQuestion, 'costs'> {
   const problem = partitionProblem(graph);
   return {

@@ -91,7 +91,7 @@ export class Runtime {
       const buildStart = performance.now();
       await runtime.#build();
       runtime.#adoptionMs = performance.now() - buildStart;
-      if (parts.decidesByPrediction !== true) runtime.#tuner = tunerOf(runtime, planned);
+      if (parts.decidesByPrediction !== true) runtime.#tuner = tunerOf(runtime, planned, true);
       else if (isOpen(options)) {
         runtime.#tuner = openTuner(runtime, planned);
         await runtime.#tuner.decideByPrediction();
@@ -193,7 +193,7 @@ export class Runtime {
   #tuneAnew(coupling: SampleCoupling): void {
     if (this.#tuner === undefined || this.#tuner.isDecided) return;
     const request = { ...this.#request, coupling, compile: this.#compile };
-    this.#tuner = tunerOf(this, request);
+    this.#tuner = tunerOf(this, request, false);
   }
 
   /** Under the optimizer and with the frozen weights of now. */

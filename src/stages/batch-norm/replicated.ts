@@ -6,6 +6,7 @@
  * them from the same start by `average ← decay·average + contribution`, and these moves are applied one after another.
  */
 import * as tf from '@tensorflow/tfjs';
+import type { FusedOperations } from '../../backends/index.js';
 import {
   type BatchNormParts,
   batchNormParts,
@@ -13,6 +14,12 @@ import {
   type LayerVariable,
   variableOf,
 } from '../../tfjs/internals.js';
+import {
+  type BatchNormCall,
+  batchNormCall,
+  type FollowingActivation,
+  mayBeLowered,
+} from '../lowering/index.js';
 import type { ReplicaGroup } from '../replica-group.js';
 import type { BatchNormControl, ForwardPass } from './control.js';
 import { batchNormsIn } from './layers-in.js';
@@ -21,9 +28,15 @@ import { synchronisedBatchNorm } from './synchronised.js';
 
 export class ReplicatedBatchNorm implements BatchNormControl {
   readonly #layers: ReplicatedLayer[] = [];
+  readonly #operations: Partial<FusedOperations>;
+
+  /** @param operations of the backend */
+  constructor(operations: Partial<FusedOperations> = {}) {
+    this.#operations = operations;
+  }
 
   take(layer: Layer): void {
-    this.#layers.push(...batchNormsIn(layer).map(found => new ReplicatedLayer(found)));
+    this.#layers.push(...batchNormsIn(layer).map(found => new ReplicatedLayer(found, this.#operations)));
   }
 
   begin(pass: ForwardPass): void {
@@ -78,14 +91,19 @@ export class ReplicatedBatchNorm implements BatchNormControl {
 class ReplicatedLayer {
   readonly #parts: BatchNormParts;
   readonly #averages: readonly LayerVariable[];
+  readonly #fused: BatchNormCall | undefined;
   #pass: ForwardPass = { counts: true, synchronised: undefined };
   /** Running statistics before the mini-batch's first forward pass; `undefined` before that. */
   #start: Float32Array | undefined;
   /** Calls that have moved them since. */
   #moves = 0;
 
-  constructor(layer: Layer) {
+  constructor(layer: Layer, operations: Partial<FusedOperations>) {
     this.#parts = batchNormParts(layer)!;
+    this.#fused =
+      operations.batchNorm !== undefined && mayBeLowered(layer)
+        ? batchNormCall(layer, operations as FusedOperations)
+        : undefined;
     this.#averages = [this.#parts.movingMean, this.#parts.movingVariance];
     const call = layer.call.bind(layer);
     layer.call = (inputs, kwargs) => {
@@ -94,17 +112,21 @@ class ReplicatedLayer {
       if (this.#pass.counts) this.#moves += 1;
       const input = (Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor;
       const { synchronised } = this.#pass;
-      return synchronised === undefined ? call(inputs, kwargs) : this.#normalise(input, synchronised);
+      if (synchronised === undefined) return call(inputs, kwargs);
+      const following = kwargs['following'] as FollowingActivation | undefined;
+      return this.#normalise(input, following, synchronised);
     };
   }
 
-  #normalise(input: tf.Tensor, group: ReplicaGroup): tf.Tensor {
+  #normalise(input: tf.Tensor, following: FollowingActivation | undefined, group: ReplicaGroup): tf.Tensor {
     const { axis, epsilon, gamma, beta } = this.#parts;
     const settings = { axis, epsilon, gamma: gamma?.read(), beta: beta?.read() };
-    return tf.tidy(() =>
-      synchronisedBatchNorm(input, settings, group, (mean, variance) =>
-        moveAverages(this.#parts, mean, variance),
-      ),
+    return tf.tidy(
+      () =>
+        this.#fused?.(input, following, own => group.gatherActive(own)) ??
+        synchronisedBatchNorm(input, settings, group, (mean, variance) =>
+          moveAverages(this.#parts, mean, variance),
+        ),
     );
   }
 

@@ -1,11 +1,11 @@
 /**
  * Batch normalization of one mini-batch that replicas share out: every replica normalises its samples with the statistics of
- * all, so that the numbers are those of the whole mini-batch. Known as SyncBN (Peng et al. 2018, arXiv 1711.07240).
+ * all, so that the numbers are those of the whole mini-batch. In tfjs's own operations, for what no kernel of the backend does.
  *
- * Forward and backward exchange 2C + 1 and 2C numbers for C channels. The variance is summed around the common mean, in a
- * second exchange, because a difference of sums of squares would lose the digits that plain `fit` keeps.
+ * Forward and backward exchange 2C + 1 and 2C numbers for C channels.
  */
 import * as tf from '@tensorflow/tfjs';
+import { joinStatistics } from '../../backends/index.js';
 import type { ReplicaGroup } from '../replica-group.js';
 
 export interface Normalization {
@@ -37,9 +37,11 @@ export function synchronisedBatchNorm(
       tf.Tensor,
       (tensors: tf.Tensor[]) => void,
     ];
-    const { count, mean } = commonMean(tf.sum(input, others), input.size / channels, group);
+    const own = tf.moments(input, others);
+    const { count, mean, variance } = joinStatistics(own, input.size / channels, numbers =>
+      group.gatherActive(numbers),
+    );
     const centred = tf.sub(input, alongChannels(mean));
-    const variance = summed(tf.sum(tf.square(centred), others), group).div(count);
     onStatistics(mean, variance);
     const deviation = tf.rsqrt(tf.add(variance, epsilon));
     const normalised = tf.mul(centred, alongChannels(deviation));
@@ -62,17 +64,6 @@ export function synchronisedBatchNorm(
     return { value, gradFunc } as ReturnType<Parameters<typeof tf.customGrad>[0]>;
   });
   return normalise(x, gamma ?? tf.ones([channels]), beta ?? tf.zeros([channels]));
-}
-
-function commonMean(
-  sums: tf.Tensor,
-  ownCount: number,
-  group: ReplicaGroup,
-): { readonly count: number; readonly mean: tf.Tensor } {
-  const data = new Float32Array([...sums.dataSync(), ownCount]);
-  group.sumOverActive(data);
-  const count = data[data.length - 1]!;
-  return { count, mean: tf.tensor(data.subarray(0, -1).map(sum => sum / count)) };
 }
 
 function summed(values: tf.Tensor, group: ReplicaGroup): tf.Tensor {

@@ -1,5 +1,4 @@
 /** Layers that only activate. */
-import type { Layer } from '../../tfjs/internals.js';
 import type { ActivationFunction, Lowering } from './layer-call.js';
 
 interface ActivationLayer {
@@ -9,23 +8,16 @@ interface ActivationLayer {
   readonly maxValue?: number | null;
 }
 
-/** What a layer that only activates applies, where that is an activation without parameters; `undefined` for other layers. */
-export function activationName(layer: Layer): string | undefined {
-  const { activation, maxValue } = layer as unknown as ActivationLayer;
-  switch (layer.getClassName()) {
-    case 'Activation':
-      return activation.getClassName();
-    case 'ReLU':
-      return maxValue === undefined || maxValue === null ? 'relu' : undefined;
-    default:
-      return undefined;
-  }
-}
-
 export const activation: Lowering = (layer, operations) => {
-  const name = activationName(layer);
-  if (name === undefined || name === 'linear' || !operations.isActivation(name)) return undefined;
+  const name = (layer as unknown as ActivationLayer).activation.getClassName();
+  if (name === 'linear' || !operations.isActivation(name)) return undefined;
   return input => operations.activation(input, name);
+};
+
+export const relu: Lowering = (layer, operations) => {
+  const { maxValue } = layer as unknown as ActivationLayer;
+  if (maxValue !== undefined && maxValue !== null) return undefined;
+  return input => operations.activation(input, 'relu');
 };
 
 export const leakyRelu: Lowering = (layer, operations) => {

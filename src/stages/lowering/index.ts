@@ -8,7 +8,9 @@ import { innerLayers, type Layer } from '../../tfjs/internals.js';
 import type { CallArguments } from './layer-call.js';
 import { loweringOf } from './table.js';
 
-export { isLowered, LOWERED_CLASSES } from './table.js';
+export { type BatchNormCall, batchNormCall } from './batch-norm.js';
+export type { FollowingActivation } from './layer-call.js';
+export { LOWERED_CLASSES, mayBeLowered } from './table.js';
 
 /** Lowers a built layer, or the layers inside it. */
 export function lowerLayer(layer: Layer, operations: Partial<FusedOperations>): void {

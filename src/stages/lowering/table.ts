@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { FusedOperations } from '../../backends/index.js';
 import type { Layer } from '../../tfjs/internals.js';
-import { activation, leakyRelu, softmax } from './activations.js';
+import { activation, leakyRelu, relu, softmax } from './activations.js';
 import { batchNorm } from './batch-norm.js';
 import { convolution, depthwiseConvolution, separableConvolution } from './convolution.js';
 import { dense, embedding } from './dense.js';
@@ -69,7 +69,7 @@ const LOWERINGS: ReadonlyMap<string, Lowered> = new Map<string, Lowered>([
       make: () => tf.layers.activation({ activation: 'linear' }),
     },
   ],
-  ['ReLU', { operation: 'activation', lower: activation, make: () => tf.layers.reLU() }],
+  ['ReLU', { operation: 'activation', lower: relu, make: () => tf.layers.reLU() }],
   ['LeakyReLU', { operation: 'activation', lower: leakyRelu, make: () => tf.layers.leakyReLU() }],
   ['Softmax', { operation: 'activation', lower: softmax, make: () => tf.layers.softmax() }],
   [
@@ -100,7 +100,7 @@ const LOWERINGS: ReadonlyMap<string, Lowered> = new Map<string, Lowered>([
 export const LOWERED_CLASSES: readonly string[] = [...LOWERINGS.keys()];
 
 /** Whether a layer is one of tfjs's own that may be lowered. */
-export function isLowered(layer: Layer): boolean {
+export function mayBeLowered(layer: Layer): boolean {
   return loweringOf(layer) !== undefined;
 }
 

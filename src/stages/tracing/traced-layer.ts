@@ -39,6 +39,8 @@ export const MOST_TRACES = 16;
 
 /** Arguments of a call that a graph can depend on. */
 interface KnownArguments {
+  /** An activation behind the layer, which the graphs leave to its own layer. */
+  readonly following?: unknown;
   readonly training?: boolean | undefined;
   readonly mask?: tf.Tensor | (tf.Tensor | null | undefined)[] | null | undefined;
 }
@@ -75,7 +77,10 @@ class TracedLayer {
     this.#layer.call = (inputs, kwargs) => this.#call(inputs, (kwargs ?? {}) as KnownArguments);
   }
 
-  #call(inputs: tf.Tensor | tf.Tensor[], kwargs: KnownArguments): tf.Tensor | tf.Tensor[] {
+  #call(
+    inputs: tf.Tensor | tf.Tensor[],
+    { following: _, ...kwargs }: KnownArguments,
+  ): tf.Tensor | tf.Tensor[] {
     const { training, mask, ...others } = kwargs;
     const masks = (Array.isArray(mask) ? mask : [mask]).filter(one => one !== undefined && one !== null);
     const isKnown = Object.values(others).every(value => value === undefined || value === null);

@@ -2,7 +2,7 @@
 import { cutPoints } from '../../../model/index.js';
 import { type ScheduleKind, scheduleKind } from '../../plan/index.js';
 import { assemblePlan } from '../assemble-plan.js';
-import { choosePlan } from '../choose-plan.js';
+import { choosePlan, type PlanQuestion } from '../choose-plan.js';
 import type { MeasuredCosts } from '../measure.js';
 import { ModelMemory, thoseThatFit } from '../memory.js';
 import { allowedMicroBatches } from '../micro-batches.js';
@@ -10,6 +10,7 @@ import type { PlanRequest } from '../model-plan.js';
 import { partitionProblem } from '../partition-problem.js';
 import { recomputeModes } from '../recompute-modes.js';
 import { obstacleToReplicas } from '../replicas.js';
+import { schedulesOf } from '../schedules-of.js';
 import type { PredictedPlan } from './tuner.js';
 
 /**
@@ -73,9 +74,10 @@ export function predictPlans(
       ),
     );
   const memory = new ModelMemory(graph, request.compile.optimizer);
+  const problem = partitionProblem(graph);
   const plans = [
     ...thoseThatFit(candidates, ({ shape, kind }) => ({
-      ...predict(request, shape, kind, costs, memory),
+      ...predict(request, shape, kind, { costs, memory, problem }),
       handicap: kind.stagesPerWorker === 1 ? 1 : HANDICAP,
     })),
   ];
@@ -88,27 +90,22 @@ function predict(
   request: PlanRequest,
   { replicas, workers }: Shape,
   kind: ScheduleKind,
-  costs: MeasuredCosts,
-  memory: ModelMemory,
+  known: Pick<PlanQuestion, 'costs' | 'memory' | 'problem'>,
 ): PredictedPlan {
   const { graph, options, coupling } = request;
   const stageCount = workers * kind.stagesPerWorker;
-  const workerOfStage = kind.place(stageCount, workers);
   const { microBatchCounts } = allowedMicroBatches(graph, options, stageCount, coupling);
   const { periodMs, ...choice } = choosePlan({
+    ...known,
     graph,
-    problem: partitionProblem(graph),
     statedCuts: stageCount === 1 ? [] : undefined,
     stageCount,
     replicas,
     batchSize: options.batchSize,
     microBatchCounts,
     recomputeModes: recomputeModes(graph, options, coupling),
-    memory,
     memoryLimit: options.memoryLimit,
-    costs,
-    scheduleOf: (microBatchCount, cost) =>
-      kind.generate({ stageCount, microBatchCount, workerOfStage, cost }),
+    scheduleOf: schedulesOf(kind, stageCount, workers),
   });
   return { plan: assemblePlan(request, { ...choice, replicas }), predictedMs: periodMs };
 }

@@ -1,7 +1,8 @@
 /** The tuner of a trainer whose plan is left to Millrace, as a whole or but for its stages. */
-import type { ResolvedOptions } from '../../../options.js';
-import { compiled, hasReadableSlots } from '../../../tfjs/internals.js';
+import { compiled, hasReadableSlots, type Layer } from '../../../tfjs/internals.js';
+import { findLayer } from '../find-layer.js';
 import { measureCosts } from '../measure.js';
+import { allowedMicroBatches } from '../micro-batches.js';
 import type { PlanRequest } from '../model-plan.js';
 import { plansByMicroBatches } from '../plan-model.js';
 import { obstacleToReplicas } from '../replicas.js';
@@ -10,22 +11,22 @@ import { isOpen, replicaPlan } from './open.js';
 import { predictPlans } from './stage-plans.js';
 import { type Tuned, Tuner } from './tuner.js';
 
-/** @returns `undefined` where no other plan may be tried */
+/**
+ * @param isMeasured whether the layers were measured for the plan that training begins with
+ * @returns `undefined` where no other plan may be tried
+ */
 export function tunerOf(
   trainer: Tuned & { readonly pool: WorkerPool },
   request: PlanRequest,
+  isMeasured: boolean,
 ): Tuner | undefined {
   if (!canChangePlans(request)) return undefined;
-  if (isOpen(request.options))
-    return obstacleToReplicas(request.graph, request.coupling) === undefined
-      ? openTuner(trainer, request)
-      : undefined;
-  if (!leavesMicroBatches(request.options) || request.stageCount === 1) return undefined;
+  if (isOpen(request.options)) return openTuner(trainer, request);
+  if (!leavesMicroBatches(request)) return undefined;
   return new Tuner({
     trainer,
     replicaPlan: () => undefined,
-    // The layers were measured for the plan that training begins with.
-    worthPredictingMs: 0,
+    ...(isMeasured && { worthPredictingMs: 0 }),
     stagePlans: () => plansByMicroBatches(request, trainer.pool),
   });
 }
@@ -43,11 +44,25 @@ export function openTuner(trainer: Tuned & { readonly pool: WorkerPool }, reques
   });
 }
 
-/** Another plan goes on with the slots that the wrapped model's optimizer holds. */
-function canChangePlans({ graph }: PlanRequest): boolean {
-  return hasReadableSlots(compiled(graph.model).optimizer_!);
+/**
+ * Whether training may go on under another plan: its parts must train what plain `fit` trains, and it goes on with the slots that
+ * the wrapped model's optimizer holds.
+ */
+function canChangePlans({ graph, coupling }: PlanRequest): boolean {
+  return (
+    obstacleToReplicas(graph, coupling) === undefined && hasReadableSlots(compiled(graph.model).optimizer_!)
+  );
 }
 
-function leavesMicroBatches({ microBatches, schedule, plan }: ResolvedOptions): boolean {
-  return microBatches === 'auto' && typeof schedule !== 'object' && plan === undefined;
+/**
+ * Whether several numbers of micro-batches train the same. With batch norm they do not: its user has agreed to statistics of parts, but
+ * not to parts whose size changes on the way.
+ */
+function leavesMicroBatches({ graph, options, stageCount, coupling }: PlanRequest): boolean {
+  if (stageCount === 1 || findLayer(graph, isBatchNorm) !== undefined) return false;
+  return allowedMicroBatches(graph, options, stageCount, coupling).microBatchCounts.length > 1;
+}
+
+function isBatchNorm(layer: Layer): boolean {
+  return layer.getClassName() === 'BatchNormalization';
 }

@@ -28,7 +28,7 @@ export interface TunerParts {
   readonly replicaPlan: (replicas: number) => ModelPlan | undefined;
   /** Plans with and without stages, the best first, as measured layers predict them. */
   readonly stagePlans: () => Promise<readonly PredictedPlan[]>;
-  /** What must follow so that asking for them pays. Default 20 s: measuring takes two or three and may win a quarter. */
+  /** What must follow so that asking for them pays. By default what measuring the layers first is worth. */
   readonly worthPredictingMs?: number;
   readonly now?: () => number;
 }

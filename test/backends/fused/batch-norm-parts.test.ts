@@ -1,0 +1,129 @@
+/** Batch norm over a batch whose parts lie with several replicas: together they compute what it computes over the whole. */
+import * as tf from '@tensorflow/tfjs';
+import * as fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Exchange } from '#internal/backends/fused-operations.js';
+import { fusedOperations } from '#internal/backends/tensorflow/fused/index.js';
+import { backends, useBackend } from '../../helpers/backends.js';
+import { expectTensorsClose } from '../../helpers/compare.js';
+import { uniform } from '../../helpers/data.js';
+
+const EPSILON = 1e-3;
+const ACTIVATE = { linear: (z: tf.Tensor) => tf.clone(z), relu: tf.relu, tanh: tf.tanh } as const;
+type Activation = keyof typeof ACTIVATE;
+
+interface Whole {
+  readonly parts: readonly tf.Tensor[];
+  readonly gamma: tf.Tensor;
+  readonly beta: tf.Tensor;
+  readonly activation: Activation;
+}
+
+function standardized(x: tf.Tensor, { mean, variance }: { mean: tf.Tensor; variance: tf.Tensor }): tf.Tensor {
+  return tf.div(tf.sub(x, mean), tf.sqrt(tf.add(variance, EPSILON)));
+}
+
+function axesOf({ rank }: tf.Tensor): number[] {
+  return Array.from({ length: rank - 1 }, (_, axis) => axis);
+}
+
+/** Outputs of the parts one below the other, gradients of x, gamma and beta, mean and variance: by tfjs over the whole batch. */
+function expected({ parts, gamma, beta, activation }: Whole, dy: tf.Tensor): tf.Tensor[] {
+  const x = tf.concat([...parts]);
+  const output = (input: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor): tf.Tensor => {
+    const normalized = standardized(input, tf.moments(input, axesOf(input)));
+    return ACTIVATE[activation](tf.add(tf.mul(normalized, scale), offset));
+  };
+  const { mean, variance } = tf.moments(x, axesOf(x));
+  const gradients = tf.grads((input, scale, offset) => output(input!, scale!, offset!))([x, gamma, beta], dy);
+  return [output(x, gamma, beta), ...gradients, mean, variance];
+}
+
+/** The same by one kernel a part, each told what the others would bring. */
+function actual({ parts, gamma, beta, activation }: Whole, dy: tf.Tensor): tf.Tensor[] {
+  const x = tf.concat([...parts]);
+  const whole = tf.moments(x, axesOf(x));
+  const counts = parts.map(({ size }) => size / gamma.size);
+  const gradientsOut = tf.split(
+    dy,
+    parts.map(({ shape }) => shape[0]!),
+  );
+  const brought = (count: number, ...tensors: tf.Tensor[]): Float32Array =>
+    Float32Array.from([count, ...tensors.flatMap(tensor => [...tensor.dataSync()])]);
+  const forward = parts.map((part, index) => {
+    const { mean, variance } = tf.moments(part, axesOf(part));
+    return brought(counts[index]!, mean, variance);
+  });
+  const backward = parts.map((part, index) => {
+    const constant = standardized(part, whole);
+    const [gammaGradient, betaGradient] = tf.grads((scale, offset) =>
+      ACTIVATE[activation](tf.add(tf.mul(constant, scale!), offset!)),
+    )([gamma, beta], gradientsOut[index]!);
+    return brought(counts[index]!, betaGradient!, gammaGradient!);
+  });
+  // Out of the scopes of tfjs's gradients.
+  const kept: tf.Tensor[] = [];
+  const keep = (tensor: tf.Tensor): tf.Tensor => {
+    kept.push(tf.keep(tf.clone(tensor)));
+    return kept.at(-1)!;
+  };
+  const seen: tf.Tensor[] = [];
+  const computed = parts.map((part, index) => {
+    const answers = [forward, backward].map(all =>
+      all.map((one, other) => (other === index ? undefined : one)),
+    );
+    const exchange: Exchange = own => answers.shift()!.map(one => one ?? own);
+    let output: tf.Tensor | undefined;
+    const gradients = tf.grads((input, scale, offset) => {
+      const settings = { epsilon: EPSILON, activation, exchange };
+      const y = fusedOperations.batchNorm(input!, scale!, offset!, settings, (mean, variance) => {
+        if (index === 0) seen.push(keep(mean), keep(variance));
+      });
+      output = keep(y);
+      return y;
+    })([part, gamma, beta], gradientsOut[index]!);
+    expect(answers, 'one exchange forward and one back').toEqual([]);
+    return [output!, ...gradients];
+  });
+  const of = (place: number): tf.Tensor[] => computed.map(tensors => tensors[place]!);
+  const joined = [tf.concat(of(0)), tf.concat(of(1)), tf.addN(of(2)), tf.addN(of(3))];
+  const statistics = seen.map(tensor => tf.clone(tensor));
+  tf.dispose(kept);
+  return [...joined, ...statistics];
+}
+
+describe.skipIf(!backends().includes('tensorflow'))('batch norm over parts of a batch', () => {
+  beforeAll(() => useBackend('tensorflow'));
+
+  it('computes what it computes over the whole batch', () => {
+    const cases = fc.record({
+      sizes: fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 3 }),
+      image: fc.array(fc.integer({ min: 1, max: 8 }), { maxLength: 2 }),
+      channels: fc.integer({ min: 1, max: 20 }),
+      activation: fc.constantFrom<Activation>('linear', 'relu', 'tanh'),
+      // Parts that differ much from one another, about a mean that is far from zero.
+      shift: fc.constantFrom(0, 1, 10),
+      seed: fc.integer({ min: 1, max: 1_000 }),
+    });
+    fc.assert(
+      fc.property(cases, ({ sizes, image, channels, activation, shift, seed }) => {
+        tf.tidy(() => {
+          const parts = [...sizes, 3].map((size, index) =>
+            tf.add(uniform([size, ...image, channels], seed + index), shift * index),
+          );
+          const whole: Whole = {
+            parts,
+            gamma: uniform([channels], seed + 20, 0.5, 1.5),
+            beta: uniform([channels], seed + 21),
+            activation,
+          };
+          const rows = parts.reduce((sum, { shape }) => sum + shape[0]!, 0);
+          const dy = uniform([rows, ...image, channels], seed + 22);
+          expectTensorsClose(actual(whole, dy), expected(whole, dy), 'result', 2e-4);
+        });
+      }),
+      // The same cases every time: an element that lies at 0 but for rounding is clipped by one and not by the other.
+      { numRuns: 60, seed: 1 },
+    );
+  });
+});
