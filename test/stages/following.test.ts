@@ -160,6 +160,34 @@ describeOnBackends('an activation behind a layer', name => {
     );
   });
 
+  it('gives what it gives by itself where a channel is constant and nothing is added to its variance', async () => {
+    const model = modelOf(
+      [2, 2, 16],
+      one(() => layers.batchNormalization({ epsilon: 0 })),
+      one(() => layers.reLU()),
+    );
+    await useBackend(name);
+    const graph = readGraph(model);
+    const backend = await loadBackend(name);
+    const outputs = [true, false].map(isLowered => {
+      const stage = new StageLayers(describeWhole(graph), layer => {
+        if (isLowered) adaptLayer(layer, backend, []);
+      });
+      const [gamma] = stage.variables() as [tf.Variable];
+      gamma.assign(tf.ones([16]));
+      const output = tf.tidy(() => {
+        const value = { tensor: tf.ones([3, 2, 2, 16]), mask: undefined };
+        const values = new Map<number, Value>([[graph.inputs[0]!, value]]);
+        stage.call(values, true);
+        return [...values.get(graph.outputs[0]!)!.tensor.dataSync()];
+      });
+      stage.dispose();
+      return output;
+    });
+    expect(outputs[0]).toEqual(outputs[1]);
+    model.dispose();
+  });
+
   it('leaves nothing behind', async () => {
     await useBackend(name);
     const model = modelOf(

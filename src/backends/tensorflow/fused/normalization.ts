@@ -86,8 +86,8 @@ export function normalizationGradients(
 type Outputs = readonly [y: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor];
 type Run = typeof plain;
 
-function mayRectify({ activation, scale, offset }: Normalization): boolean {
-  return activation === 'relu' && canRectify() && areTame(scale, offset);
+function mayRectify({ activation, scale, offset, epsilon }: Normalization): boolean {
+  return activation === 'relu' && canRectify() && epsilon > 1 / LARGEST_TAME && areTame(scale, offset);
 }
 
 /** Far below where a product of two of them overflows. */
@@ -95,7 +95,8 @@ const LARGEST_TAME = 1e15;
 
 /**
  * The op makes zeros of NaN in eight channels and more, where a rectifier passes it on and training is seen to diverge. Where scale,
- * offset and statistics are numbers, and not near infinity, none can come up: one in the images is in their mean.
+ * offset and statistics are numbers, and not near infinity, none can come up: one in the images is in their mean, and a variance of 0
+ * has ε beside it.
  */
 function areTame(...tensors: readonly tf.Tensor[]): boolean {
   return tensors.every(tensor => tensor.dataSync().every(value => Math.abs(value) < LARGEST_TAME));
