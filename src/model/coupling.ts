@@ -5,7 +5,14 @@
  * without a word.
  */
 import * as tf from '@tensorflow/tfjs';
-import { compiled, innerLayers, type Layer, type LossOrMetric, variableOf } from '../tfjs/internals.js';
+import {
+  compiled,
+  innerLayers,
+  isBatchNorm,
+  type Layer,
+  type LossOrMetric,
+  variableOf,
+} from '../tfjs/internals.js';
 import { lossesPerOutput } from './compile-spec.js';
 import type { GraphLayer, ModelGraph } from './graph.js';
 import { inferShapes } from './shapes.js';
@@ -59,10 +66,6 @@ export function probeCoupling(graph: ModelGraph): SampleCoupling {
 /** Whether a layer, inner layers aside, is one of tfjs's own. */
 export function isOfTfjs(layer: Layer): boolean {
   return SAMPLE_WISE.has(layer.getClassName()) || isBatchNorm(layer);
-}
-
-function isBatchNorm(layer: Layer): boolean {
-  return layer.getClassName() === 'BatchNormalization';
 }
 
 function hasPart(layer: Layer, matches: (part: Layer) => boolean): boolean {

@@ -37,6 +37,7 @@ export {
   drawsRandomNumbers,
   type GraphCall,
   innerLayers,
+  isBatchNorm,
   isStateful,
   type Layer,
   type LayerVariable,

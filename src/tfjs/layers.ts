@@ -107,9 +107,13 @@ export interface BatchNormParts {
   readonly movingVariance: LayerVariable;
 }
 
+export function isBatchNorm(layer: Layer): boolean {
+  return layer.getClassName() === 'BatchNormalization';
+}
+
 /** The inside of a batch normalization that is built; `undefined` for any other layer. */
 export function batchNormParts(layer: Layer): BatchNormParts | undefined {
-  if (layer.getClassName() !== 'BatchNormalization') return undefined;
+  if (!isBatchNorm(layer)) return undefined;
   const parts = layer as unknown as BatchNormParts;
   for (const member of ['axis', 'momentum', 'epsilon', 'movingMean', 'movingVariance'] as const) {
     required(parts[member], `BatchNormalization.${member}`);

@@ -32,9 +32,13 @@ const SIGMOID_LOSS = refFrom('logSigmoidLoss');
 const REFUSED = refFrom('refuse');
 
 describeOnBackends('measured layers', name => {
-  const ask = async (spoil: (spec: StageSpec) => StageSpec, changed: Partial<CompileSpec> = {}) => {
+  const ask = async (
+    spoil: (spec: StageSpec) => StageSpec,
+    changed: Partial<CompileSpec> = {},
+    { make, shape } = { make: wrapped, shape: [2, 4, 3] },
+  ) => {
     await useBackend(name);
-    const model = wrapped();
+    const model = make();
     const graph = readGraph(model);
     const spec = spoil(describeWhole(graph));
     const backend = await loadBackend(name);
@@ -48,7 +52,7 @@ describeOnBackends('measured layers', name => {
     };
     const functions = await resolveFunctions(compile, backend.fused?.operations);
     const before = tensorCount();
-    const inputs = [{ value: graph.inputs[0]!, shape: [2, 4, 3], dtype: 'float32' }];
+    const inputs = [{ value: graph.inputs[0]!, shape, dtype: 'float32' }];
     try {
       return profileNodes(backend, spec, compile, functions, inputs, 2);
     } finally {
@@ -64,29 +68,21 @@ describeOnBackends('measured layers', name => {
   });
 
   it('are measured with the activation that their kernel can apply, which then takes nothing', async () => {
-    await useBackend(name);
     const { layers } = tf;
-    const model = tf.sequential({
-      layers: [
-        layers.dense({ units: 8, inputShape: [6] }),
-        layers.reLU(),
-        layers.dense({ units: 4, activation: 'tanh' }),
-        layers.activation({ activation: 'sigmoid' }),
-      ],
-    });
-    model.compile({ optimizer: 'sgd', loss: 'meanSquaredError' });
-    const spec = describeWhole(readGraph(model));
-    const backend = await loadBackend(name);
-    const compile: CompileSpec = {
-      optimizer: { className: 'SGD', config: { learningRate: 0.1 } },
-      losses: ['meanSquaredError'],
-      lossWeights: [1],
-      metrics: [[]],
-      outputs: [{ name: 'out', shape: [null, 4] }],
+    const make = () => {
+      const model = tf.sequential({
+        layers: [
+          layers.dense({ units: 8, inputShape: [6] }),
+          layers.reLU(),
+          layers.dense({ units: 4, activation: 'tanh' }),
+          layers.activation({ activation: 'sigmoid' }),
+        ],
+      });
+      model.compile({ optimizer: 'sgd', loss: 'meanSquaredError' });
+      return model;
     };
-    const functions = await resolveFunctions(compile, backend.fused?.operations);
-    const inputs = [{ value: spec.fedInputs[0]!.value, shape: [5, 6], dtype: 'float32' }];
-    const [dense, relu, other, sigmoid] = profileNodes(backend, spec, compile, functions, inputs, 2);
+    const outputs = [{ name: 'out', shape: [null, 4] }];
+    const [dense, relu, other, sigmoid] = await ask(spec => spec, { outputs }, { make, shape: [5, 6] });
     expect(relu).toEqual({
       forwardMs: 0,
       backwardInputMs: 0,
@@ -98,7 +94,6 @@ describeOnBackends('measured layers', name => {
     expect(dense).toMatchObject({ outputBytes: 5 * 8 * 4 });
     for (const { forwardMs } of [dense!, other!, sigmoid!]) expect(forwardMs).toBeGreaterThan(0);
     for (const { stepMs } of [dense!, other!]) expect(stepMs).toBeGreaterThan(0);
-    model.dispose();
   });
 
   it('cost an addition for each call with weights that learn, and one step for each layer', async () => {

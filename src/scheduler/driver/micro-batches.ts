@@ -5,7 +5,7 @@
 import { ConfigurationError } from '../../errors.js';
 import type { ModelGraph, SampleCoupling } from '../../model/index.js';
 import type { ResolvedOptions } from '../../options.js';
-import { isStateful } from '../../tfjs/internals.js';
+import { isBatchNorm, isStateful } from '../../tfjs/internals.js';
 import { findLayer } from './find-layer.js';
 
 export interface Warning {
@@ -44,7 +44,7 @@ export function allowedMicroBatches(
     };
   }
   const stateful = findLayer(graph, isStateful);
-  const normalised = findLayer(graph, layer => layer.getClassName() === 'BatchNormalization');
+  const normalised = findLayer(graph, isBatchNorm);
   if (stateful !== undefined) {
     refuseForState(stateful, options, several ? asked : undefined);
     return { microBatchCounts: [1], warnings: [] };

@@ -32,7 +32,7 @@ import { assertWithin, firstThatFits, ModelMemory } from './memory.js';
 import { allowedMicroBatches } from './micro-batches.js';
 import type { ModelPlan, PlanRequest } from './model-plan.js';
 import { partitionProblem } from './partition-problem.js';
-import { recomputeModes } from './recompute-modes.js';
+import { questionOf } from './plan-question.js';
 import { checkReplicas } from './replicas.js';
 import { type ScheduleOf, schedulesOf } from './schedules-of.js';
 import type { WorkerPool } from './worker-pool.js';
@@ -198,7 +198,7 @@ export async function plansByMicroBatches(
 ): Promise<readonly PredictedPlan[]> {
   const { graph, options, stageCount, replicas, coupling, compile, profiles } = request;
   const { microBatchCounts, warnings } = allowedMicroBatches(graph, options, stageCount, coupling);
-  const question = questionOf(request, microBatchCounts, schedulesFor(request, pool.workerCount));
+  const question = openQuestion(request, microBatchCounts, schedulesFor(request, pool.workerCount));
   const costs = await measureCosts(graph, options.batchSize, compile, pool, profiles);
   return plansInQuestion({ ...question, costs })
     .map(({ periodMs, ...choice }) => ({
@@ -228,7 +228,7 @@ async function choose(
 ): Promise<Pick<PlanChoice, 'cuts' | 'schedule' | 'recompute'> & Pick<ModelPlan, 'stageMs' | 'costs'>> {
   const { graph, options, replicas, compile, profiles } = request;
   const { batchSize, memoryLimit } = options;
-  const question = questionOf(request, microBatchCounts, scheduleOf);
+  const question = openQuestion(request, microBatchCounts, scheduleOf);
   const { memory, statedCuts: stated, recomputeModes: modes } = question;
   const needsCost = typeof options.schedule !== 'object' && kindOf(options).usesCost;
   if (stated !== undefined && microBatchCounts.length === 1 && !needsCost) {
@@ -248,26 +248,21 @@ async function choose(
   return chooseBy(await measureCosts(graph, batchSize, compile, pool, profiles));
 }
 
-/** All that is asked but how long the layers take. */
-function questionOf(
-  { graph, options, stageCount, replicas, compile, coupling }: PlanRequest,
+/** The question that the user's options leave open. */
+function openQuestion(
+  request: PlanRequest,
   microBatchCounts: readonly number[],
   scheduleOf: ScheduleOf,
 ): Omit<PlanQuestion, 'costs'> {
+  const { graph, options, stageCount, compile } = request;
   const problem = partitionProblem(graph);
-  return {
-    graph,
+  return questionOf(request, {
     problem,
-    statedCuts: asOptionError('partition', () => statedCuts(problem, options, stageCount)),
-    stageCount,
-    replicas,
-    batchSize: options.batchSize,
-    microBatchCounts,
-    recomputeModes: recomputeModes(graph, options, coupling),
     memory: new ModelMemory(graph, compile.optimizer),
-    memoryLimit: options.memoryLimit,
+    statedCuts: asOptionError('partition', () => statedCuts(problem, options, stageCount)),
+    microBatchCounts,
     scheduleOf,
-  };
+  });
 }
 
 /** What was measured when the plan was made. */

@@ -16,6 +16,7 @@ import { canonicalWeights } from '../../model/weights.js';
 import {
   drawsRandomNumbers,
   innerLayers,
+  isBatchNorm,
   isStateful,
   isTapeOn,
   type Layer,
@@ -170,5 +171,5 @@ function insideAndItself(layer: Layer): Layer[] {
 }
 
 function keepsState(layer: Layer): boolean {
-  return isStateful(layer) || layer.getClassName() === 'BatchNormalization' || drawsRandomNumbers(layer);
+  return isStateful(layer) || isBatchNorm(layer) || drawsRandomNumbers(layer);
 }

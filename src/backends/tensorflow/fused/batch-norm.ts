@@ -8,7 +8,7 @@
  * other parts, one more op forward and one back bring in what the others have.
  */
 import * as tf from '@tensorflow/tfjs';
-import type { BatchNormSettings } from '../../fused-operations.js';
+import type { BatchNormSettings, Exchange } from '../../fused-operations.js';
 import { correctionOf, joinStatistics, type Statistics } from '../../whole-statistics.js';
 import { graphFunction } from '../graph/index.js';
 import { rawOps } from '../raw-ops.js';
@@ -91,15 +91,23 @@ function ownGradients(inputs: readonly tf.Tensor[], { epsilon, activation }: Bat
   return (hasToJoin ? imageGradientsAsGraph : imageGradients)(inputs, { epsilon, activation });
 }
 
+/** What the forward pass has left. */
+interface KnownForward {
+  readonly gamma: tf.Tensor;
+  readonly epsilon: number;
+  /** Of the whole batch. */
+  readonly statistics: Statistics;
+}
+
 /** Brings in what the other parts of the batch have. */
 function wholeGradients(
   [dx, gammaGradient, betaGradient]: readonly [tf.Tensor, tf.Tensor, tf.Tensor],
   images: tf.Tensor,
-  { gamma, statistics }: { readonly gamma: tf.Tensor; readonly statistics: Statistics },
-  { epsilon, exchange }: BatchNormSettings,
+  { gamma, epsilon, statistics }: KnownForward,
+  exchange: Exchange,
 ): tf.Tensor[] {
   const parts = { gamma, epsilon, count: countOf(images) };
-  const correction = correctionOf([gammaGradient, betaGradient], statistics, parts, exchange!);
+  const correction = correctionOf([gammaGradient, betaGradient], statistics, parts, exchange);
   const added = normalizeWith(images, { ...correction, epsilon, activation: 'linear' }, statistics);
   const sum = rawOps().map('AddV2', dx, added);
   tf.dispose([correction.scale, correction.offset, added, dx]);
@@ -130,9 +138,10 @@ const run = register<Attributes>({
     const gradients = sharing(saved, () =>
       onImages(x, images => {
         const own = ownGradients([dy!, images, gamma, mean, variance, ...output], settings);
-        if (settings.exchange === undefined) return own;
-        const known = { gamma, statistics: { mean, variance } };
-        return wholeGradients(own as [tf.Tensor, tf.Tensor, tf.Tensor], images, known, settings);
+        const { epsilon, exchange } = settings;
+        if (exchange === undefined) return own;
+        const known = { gamma, epsilon, statistics: { mean, variance } };
+        return wholeGradients(own as [tf.Tensor, tf.Tensor, tf.Tensor], images, known, exchange);
       }),
     );
     // Clones: what is shared goes with the tape, the results do not.

@@ -8,7 +8,7 @@ import { ModelMemory, thoseThatFit } from '../memory.js';
 import { allowedMicroBatches } from '../micro-batches.js';
 import type { PlanRequest } from '../model-plan.js';
 import { partitionProblem } from '../partition-problem.js';
-import { recomputeModes } from '../recompute-modes.js';
+import { questionOf } from '../plan-question.js';
 import { obstacleToReplicas } from '../replicas.js';
 import { schedulesOf } from '../schedules-of.js';
 import type { PredictedPlan } from './tuner.js';
@@ -90,22 +90,18 @@ function predict(
   request: PlanRequest,
   { replicas, workers }: Shape,
   kind: ScheduleKind,
-  known: Pick<PlanQuestion, 'costs' | 'memory' | 'problem'>,
+  { costs, memory, problem }: Pick<PlanQuestion, 'costs' | 'memory' | 'problem'>,
 ): PredictedPlan {
-  const { graph, options, coupling } = request;
   const stageCount = workers * kind.stagesPerWorker;
-  const { microBatchCounts } = allowedMicroBatches(graph, options, stageCount, coupling);
-  const { periodMs, ...choice } = choosePlan({
-    ...known,
-    graph,
+  const shaped = { ...request, stageCount, replicas };
+  const { graph, options, coupling } = request;
+  const question = questionOf(shaped, {
+    problem,
+    memory,
     statedCuts: stageCount === 1 ? [] : undefined,
-    stageCount,
-    replicas,
-    batchSize: options.batchSize,
-    microBatchCounts,
-    recomputeModes: recomputeModes(graph, options, coupling),
-    memoryLimit: options.memoryLimit,
+    microBatchCounts: allowedMicroBatches(graph, options, stageCount, coupling).microBatchCounts,
     scheduleOf: schedulesOf(kind, stageCount, workers),
   });
+  const { periodMs, ...choice } = choosePlan({ ...question, costs });
   return { plan: assemblePlan(request, { ...choice, replicas }), predictedMs: periodMs };
 }

@@ -1,5 +1,5 @@
 /** The tuner of a trainer whose plan is left to Millrace, as a whole or but for its stages. */
-import { compiled, hasReadableSlots, type Layer } from '../../../tfjs/internals.js';
+import { compiled, hasReadableSlots, isBatchNorm } from '../../../tfjs/internals.js';
 import { findLayer } from '../find-layer.js';
 import { measureCosts } from '../measure.js';
 import { allowedMicroBatches } from '../micro-batches.js';
@@ -61,8 +61,4 @@ function canChangePlans({ graph, coupling }: PlanRequest): boolean {
 function leavesMicroBatches({ graph, options, stageCount, coupling }: PlanRequest): boolean {
   if (stageCount === 1 || findLayer(graph, isBatchNorm) !== undefined) return false;
   return allowedMicroBatches(graph, options, stageCount, coupling).microBatchCounts.length > 1;
-}
-
-function isBatchNorm(layer: Layer): boolean {
-  return layer.getClassName() === 'BatchNormalization';
 }
