@@ -21,7 +21,14 @@ export type {
 export { type GraphPart, NotTraceableError, type RecordParts } from './graph-parts.js';
 export type { InPlaceOptimizer, InPlaceOptimizerFactory } from './in-place-optimizer.js';
 export { registerFused, sharing } from './register-fused.js';
-export { joinProducts, type SampleProduct, sampleProductOf } from './sample-product.js';
+export {
+  type FactorComputation,
+  type Factors,
+  joinFactors,
+  joinProducts,
+  type SampleProduct,
+  sampleProductOf,
+} from './sample-product.js';
 export { randomAbout1, tellingNumbers, tellsLittle } from './telling.js';
 export { joinStatistics } from './whole-statistics.js';
 

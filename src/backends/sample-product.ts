@@ -1,25 +1,36 @@
 /**
- * Weight gradients that are products over samples, such as xᵀ·dz of a dense layer: those of several micro-batches are one
- * product over all their samples. A kernel marks the thunk of such a gradient; whoever holds several of them may combine them.
+ * Weight gradients that are products over samples, such as xᵀ·dz of a dense layer: those of several micro-batches, or of several
+ * replicas, are one product over all their samples. A kernel marks the thunk of such a gradient; whoever holds several of them
+ * may combine them.
  */
 import * as tf from '@tensorflow/tfjs';
 
 type Thunk = () => tf.Tensor;
 
+/** What is multiplied, each with the samples along its first axis. */
+export type Factors = readonly [left: tf.Tensor, right: tf.Tensor];
+
 export interface SampleProduct {
-  /** Elements of all operands together: what joining them costs. */
-  readonly operandSize: number;
-  /** Tensors with the samples along their first axis, made in the caller's scope. */
-  readonly operands: () => readonly tf.Tensor[];
-  /** The gradient, of any number of samples. */
-  readonly product: (operands: readonly tf.Tensor[]) => tf.Tensor;
+  /** Elements of both factors together: what joining them costs. */
+  readonly factorSize: number;
+  /** Made in the caller's scope. */
+  readonly factors: () => Factors;
+  readonly computation: FactorComputation;
+}
+
+/** What is done with factors, of any number of samples. It knows nothing but what it is given. */
+export interface FactorComputation {
+  /** The gradient. */
+  product(left: tf.Tensor, right: tf.Tensor): tf.Tensor;
+  /** Tensors one below the other, at least two. */
+  join(parts: readonly tf.Tensor[]): tf.Tensor;
 }
 
 const products = new WeakMap<Thunk, SampleProduct>();
 
 /** The thunk of a gradient, marked as a product over samples. */
 export function sampleProduct(parts: SampleProduct): Thunk {
-  const thunk = (): tf.Tensor => tf.tidy(() => parts.product(parts.operands()));
+  const thunk = (): tf.Tensor => tf.tidy(() => parts.computation.product(...parts.factors()));
   products.set(thunk, parts);
   return thunk;
 }
@@ -29,11 +40,20 @@ export function sampleProductOf(thunk: Thunk): SampleProduct | undefined {
   return products.get(thunk);
 }
 
+/** The factors of all samples, in the caller's scope. Those of one part alone are what they are. */
+export function joinFactors({ join }: FactorComputation, parts: readonly Factors[]): Factors {
+  const [first, ...others] = parts as readonly [Factors, ...Factors[]];
+  if (others.length === 0) return first;
+  return [join(parts.map(([left]) => left)), join(parts.map(([, right]) => right))];
+}
+
 /** The sum of what the thunks give, as one product. */
 export function joinProducts(parts: readonly SampleProduct[]): tf.Tensor {
-  return tf.tidy(() => {
-    const operands = parts.map(part => part.operands());
-    const joined = operands[0]!.map((_, place) => tf.concat(operands.map(list => list[place]!)));
-    return parts[0]!.product(joined);
-  });
+  const { computation } = parts[0]!;
+  const made = (): Factors =>
+    joinFactors(
+      computation,
+      parts.map(({ factors }) => factors()),
+    );
+  return tf.tidy(() => computation.product(...made()));
 }

@@ -23,16 +23,25 @@ export function shareWeights({ stages, weights }: CutModel, replicas: number): R
   return replicaOfWeight;
 }
 
-/** What the messages between a replica and the one that steps this share of a stage's weights carry, in order. */
-export function replicaMessage(
+/**
+ * The most that a replica sends the one that steps this share of a stage's weights, in order: for each weight a gradient, and
+ * two factors of one, which together have fewer elements than the weight.
+ */
+export function replicaGradients(
   { weights }: CutModel,
   stage: number,
   stepper: number,
   shares: ReadonlyMap<number, number>,
 ): readonly TensorHeader[] {
+  const vector = (size: number): TensorHeader => ({ dtype: 'float32', shape: [size] });
   return weights
     .filter(({ owner, order, frozen }) => owner.stage === stage && !frozen && shares.get(order) === stepper)
-    .map(({ shape }): TensorHeader => ({ dtype: 'float32', shape }));
+    .flatMap(weight => [
+      { dtype: 'float32', shape: weight.shape },
+      vector(sizeOf(weight)),
+      // Both are aligned.
+      vector(1),
+    ]);
 }
 
 /** By stage, the replicas that step some of its weights. */
@@ -43,7 +52,7 @@ export function steppingReplicas(
 ): readonly (readonly number[])[] {
   return cut.stages.map(({ index }) =>
     Array.from({ length: replicas }, (_, replica) => replica).filter(
-      replica => replicaMessage(cut, index, replica, shares).length > 0,
+      replica => replicaGradients(cut, index, replica, shares).length > 0,
     ),
   );
 }

@@ -120,6 +120,15 @@ export function optimizerEntries({
     .sort((one, other) => one.position - other.position);
 }
 
+/** Positions in `StageSpec.trainable` of the weights that `peer`, the stage in some replica, steps: not of frozen ones. */
+export function weightsSteppedBy(
+  { trainable, replicaStages }: Pick<StageSpec, 'trainable' | 'replicaStages'>,
+  peer: number,
+): readonly number[] {
+  const stepper = replicaStages.indexOf(peer);
+  return trainable.flatMap(({ replica, frozen }, index) => (replica === stepper && !frozen ? [index] : []));
+}
+
 /** A function that workers resolve by name: from tfjs itself or from a `setup` module. */
 export interface FunctionRef {
   readonly module: string;

@@ -6,6 +6,7 @@
  */
 import type { Failure } from './failure.js';
 import type { SessionSpec } from './session.js';
+import type { SharedWeights } from './shared-weights.js';
 import type { BackendName, BatchNormMode, CompileSpec, StageSpec } from './stage-spec.js';
 
 export type Reply<T> =
@@ -71,7 +72,8 @@ export interface WorkerApi {
   init(init: WorkerInit): Promise<Reply<WorkerInfo>>;
   /** Disposes everything that the pool has built. Returns how many tensors there are beyond those of a new worker. */
   clear(): Promise<Reply<number>>;
-  build(stages: readonly StageSpec[], compile: CompileSpec): Promise<Reply<void>>;
+  /** @param shared where there are several replicas */
+  build(stages: readonly StageSpec[], compile: CompileSpec, shared?: SharedWeights): Promise<Reply<void>>;
   profile(
     model: StageSpec,
     compile: CompileSpec,

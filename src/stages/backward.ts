@@ -119,21 +119,59 @@ export class DeferredWeightGradients {
     for (const part of parts) yield part.compute();
   }
 
+  /**
+   * Takes out of W what is one product over samples for a variable, where `wanted` says so of the products of all `parts`, which
+   * are micro-batches of one stage. A variable may have a gradient besides, from another call of its layer.
+   *
+   * @returns products by variable. Their factors must be made before W
+   */
+  static takeProducts(
+    parts: readonly DeferredWeightGradients[],
+    wanted: (variable: number, products: readonly SampleProduct[]) => boolean,
+  ): ReadonlyMap<number, readonly SampleProduct[]> {
+    const taken = new Map<number, readonly SampleProduct[]>();
+    const [first] = parts;
+    if (first === undefined || !DeferredWeightGradients.#areAlike(parts)) return taken;
+    const indexOf = new Map(first.#variables.map(({ id }, index) => [id, index]));
+    DeferredWeightGradients.#forEachProduct(parts, (products, input) => {
+      const variable = indexOf.get(input.id);
+      if (variable === undefined || taken.has(variable) || !wanted(variable, products)) return false;
+      taken.set(variable, products);
+      return true;
+    });
+    return taken;
+  }
+
   static #joinProducts(parts: readonly DeferredWeightGradients[]): void {
-    const [first, ...others] = parts as [DeferredWeightGradients, ...DeferredWeightGradients[]];
-    // A user's layer may do something else at every call: nothing is joined then, nor where the weights are others.
-    if (others.some(other => other.#nodes.length !== first.#nodes.length)) return;
-    for (const [index, { thunks }] of first.#nodes.entries()) {
-      // From the last: what is joined leaves the lists.
+    if (!DeferredWeightGradients.#areAlike(parts)) return;
+    const gradients = parts[0]!.#gradients;
+    DeferredWeightGradients.#forEachProduct(parts, (products, input, node) => {
+      if (!isWorthJoining(products, input.size)) return false;
+      gradients.add(
+        input.id,
+        callDeferred(node, input, () => joinProducts(products)),
+      );
+      return true;
+    });
+  }
+
+  /** A user's layer may do something else at every call: nothing is joined then, nor where the weights are others. */
+  static #areAlike([first, ...others]: readonly DeferredWeightGradients[]): boolean {
+    return others.every(other => other.#nodes.length === first!.#nodes.length);
+  }
+
+  /** Shows what is a product in all parts, and takes it out of them where `take` returns true. */
+  static #forEachProduct(
+    parts: readonly DeferredWeightGradients[],
+    take: (products: readonly SampleProduct[], input: tf.Tensor, node: TapeNode) => boolean,
+  ): void {
+    for (const [index, { thunks }] of parts[0]!.#nodes.entries()) {
+      // From the last: what is taken leaves the lists.
       for (let place = thunks.length - 1; place >= 0; place--) {
         const lists = parts.map(part => part.#nodes[index]!.thunks);
-        const products = lists.map(list => joinable(list[place], thunks[place]!));
-        if (!isWorthJoining(products, thunks[place]!.input.size)) continue;
-        const { input, node } = thunks[place]!;
-        first.#gradients.add(
-          input.id,
-          callDeferred(node, input, () => joinProducts(products)),
-        );
+        const like = thunks[place]!;
+        const products = lists.map(list => joinable(list[place], like));
+        if (!areProducts(products) || !take(products, like.input, like.node)) continue;
         for (const list of lists) list.splice(place, 1);
       }
     }
@@ -157,17 +195,17 @@ function joinable(thunk: DeferredThunk | undefined, like: DeferredThunk): Sample
   return isAlike ? sampleProductOf(thunk.gradient) : undefined;
 }
 
+function areProducts(products: readonly (SampleProduct | undefined)[]): products is readonly SampleProduct[] {
+  return !products.includes(undefined);
+}
+
 /**
  * Joining reads and writes all operands once; summing writes every gradient but the first, then reads it and the sum and
  * writes the sum. For a dense layer of 512 × 512 and two micro-batches of 64 rows that is 0.5 MB against 4; filters of
  * convolutions are small beside their images and are summed.
  */
-function isWorthJoining(
-  products: readonly (SampleProduct | undefined)[],
-  gradientSize: number,
-): products is readonly SampleProduct[] {
-  if (products.includes(undefined)) return false;
-  const joined = products.reduce((sum, product) => sum + 2 * product!.operandSize, 0);
+function isWorthJoining(products: readonly SampleProduct[], gradientSize: number): boolean {
+  const joined = products.reduce((sum, product) => sum + 2 * product.factorSize, 0);
   return joined < 4 * (products.length - 1) * gradientSize;
 }
 

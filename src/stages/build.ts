@@ -1,6 +1,7 @@
 /** The stages that a worker holds between sessions: layers with their weights, losses, and the optimizer with its slots. */
 import type { Backend, FusedBackend } from '../backends/index.js';
 import { StateError } from '../errors.js';
+import type { SharedWeights } from '../protocol/shared-weights.js';
 import { type CompileSpec, optimizerEntries, type StageSpec } from '../protocol/stage-spec.js';
 import { SumsLayout } from '../protocol/sums-layout.js';
 import type { OptimizerState, WeightBytes, WorkerInit } from '../protocol/worker-api.js';
@@ -13,12 +14,14 @@ import { ModelStage } from './model-stage.js';
 import { StageOptimizer } from './optimizer.js';
 import { Outbox } from './outbox.js';
 import { RandomContext, useCounterRandom } from './random/index.js';
+import { ReplicaWeights } from './replica-weights.js';
 
 interface BuiltStage {
   readonly spec: StageSpec;
   readonly layers: StageLayers;
   readonly optimizer: StageOptimizer;
   readonly batchNorm: BatchNormControl | undefined;
+  readonly replicaWeights: ReplicaWeights | undefined;
   readonly weightsOutbox: Outbox;
   readonly slotsOutbox: Outbox;
 }
@@ -45,6 +48,7 @@ export class BuiltStages {
     specs: readonly StageSpec[],
     compile: CompileSpec,
     options: BuildOptions,
+    shared?: SharedWeights,
   ): Promise<BuiltStages> {
     const built = new BuiltStages(
       backend,
@@ -52,7 +56,7 @@ export class BuiltStages {
       options,
     );
     try {
-      for (const spec of specs) built.#add(spec, compile, options);
+      for (const spec of specs) built.#add(spec, compile, options, shared);
     } catch (error) {
       built.dispose();
       throw error;
@@ -60,7 +64,12 @@ export class BuiltStages {
     return built;
   }
 
-  #add(spec: StageSpec, compile: CompileSpec, options: BuildOptions): void {
+  #add(
+    spec: StageSpec,
+    compile: CompileSpec,
+    options: BuildOptions,
+    shared: SharedWeights | undefined,
+  ): void {
     const { fused } = this.#backend;
     const batchNorm = batchNormControl(spec, options, fused?.operations);
     const layers = new StageLayers(spec, (layer, index) => {
@@ -76,6 +85,7 @@ export class BuiltStages {
         layers,
         optimizer,
         batchNorm,
+        replicaWeights: shared && new ReplicaWeights(spec, layers, this.#backend, shared),
         weightsOutbox: new Outbox(this.#backend),
         slotsOutbox: new Outbox(this.#backend),
       });

@@ -13,7 +13,7 @@ import type { EdgeValues, StageSpec } from '../protocol/stage-spec.js';
 import type { SumsLayout } from '../protocol/sums-layout.js';
 import { recordTape, withoutTape } from '../tfjs/internals.js';
 import type { SlotView } from '../transport/index.js';
-import { backwardInput, DeferredWeightGradients } from './backward.js';
+import { backwardInput } from './backward.js';
 import type { BatchNormControl } from './batch-norm/index.js';
 import type { EngineMode, StageEngine, StepInfo } from './engine.js';
 import type { OutputFunctions } from './functions.js';
@@ -22,6 +22,7 @@ import { readTensors, writeTensors } from './messages.js';
 import { MicroBatch } from './micro-batch.js';
 import type { StageOptimizer } from './optimizer.js';
 import type { RandomContext } from './random/index.js';
+import type { ReplicaWeights } from './replica-weights.js';
 import { slotFreeCopy } from './slot-free-copy.js';
 import { StageStep } from './stage-step.js';
 import { SumsRecorder } from './sums.js';
@@ -35,6 +36,8 @@ export interface ModelStageParts {
   readonly backend: Backend;
   readonly random: RandomContext;
   readonly batchNorm: BatchNormControl | undefined;
+  /** `undefined` where there is one replica only. */
+  readonly replicaWeights: ReplicaWeights | undefined;
   readonly sumsLayout: SumsLayout;
 }
 
@@ -332,11 +335,12 @@ export class ModelStage implements StageEngine {
     const states = microBatches.map(microBatch => this.#stateOf(microBatch));
     const deferred = states.flatMap(state => state.deferred ?? []);
     const largest = Math.max(0, ...states.map(state => state.largestReceived));
-    for (const gradients of DeferredWeightGradients.computeAll(deferred)) {
-      for (const [index, gradient] of gradients.entries()) {
-        if (gradient !== undefined) this.#gradients.add(index, gradient, largest);
-      }
+    const { group } = this.#mode;
+    if (group !== undefined) {
+      const isAll = microBatches.length === this.#info.microBatchRows.length;
+      this.#gradients.takeFactors(deferred, largest, isAll && group.activeCount === group.size);
     }
+    this.#gradients.addAll(deferred, largest);
     for (const [place, microBatch] of microBatches.entries()) this.#finish(states[place]!, microBatch);
   }
 
@@ -345,8 +349,7 @@ export class ModelStage implements StageEngine {
   }
 
   acceptExchange(pass: ExchangePass, peer: number, slot: SlotView, release: () => void): void {
-    this.#step.accept(pass, peer, slot);
-    release();
+    this.#step.accept(pass, peer, slot, release);
   }
 
   step(): void {

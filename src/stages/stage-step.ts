@@ -13,6 +13,7 @@ import type { StageLayers } from './layers.js';
 import { readTensors, writeTensors } from './messages.js';
 import type { StageOptimizer } from './optimizer.js';
 import type { ReplicaGroup } from './replica-group.js';
+import type { ReplicaWeights } from './replica-weights.js';
 import type { SumsRecorder } from './sums.js';
 import type { WeightGradients } from './weight-gradients.js';
 
@@ -27,7 +28,15 @@ export interface StageStepParts {
   /** Largest L2 norm of the gradients of all stages together. */
   readonly clipNorm: number | undefined;
   readonly group: ReplicaGroup | undefined;
+  /** `undefined` where there is one replica only. */
+  readonly replicaWeights: ReplicaWeights | undefined;
   readonly synchronisesBatchNorm: boolean;
+}
+
+/** A message that is still read. */
+interface HeldMessage {
+  readonly tensors: readonly tf.Tensor[];
+  readonly release: () => void;
 }
 
 export class StageStep {
@@ -37,6 +46,8 @@ export class StageStep {
   #isComplete = false;
   /** Squared norm of the gradients of all stages, as far as it has been added up or received. */
   #squaredNorm: number | undefined;
+  /** What was taken and is still read. */
+  readonly #held: HeldMessage[] = [];
 
   constructor(parts: StageStepParts) {
     this.#parts = parts;
@@ -52,7 +63,8 @@ export class StageStep {
         write(gradients.lentWeights(peer));
         break;
       case 'replica-weight':
-        write(gradients.steppedWeights());
+        // They lie in shared memory already: the message only says so.
+        write([]);
         break;
       case 'tied-gradient':
         this.#complete();
@@ -76,16 +88,19 @@ export class StageStep {
     tf.tidy(() => write([tf.scalar(squared)]));
   }
 
-  /** Takes what `peer` owes. Nothing of it reads the slot afterwards. */
-  accept(pass: ExchangePass, peer: number, slot: SlotView): void {
+  /** Takes what `peer` owes, and releases the slot at once or after the step. */
+  accept(pass: ExchangePass, peer: number, slot: SlotView, release: () => void): void {
     const { backend } = this.#parts;
-    const tensors = readTensors(backend, slot);
-    this.#take(pass, peer, tensors);
-    tf.dispose(tensors.filter(tensor => tensor !== undefined));
+    const taken = readTensors(backend, slot);
+    const isHeld = this.#take(pass, peer, taken);
+    const held = { tensors: taken.filter(tensor => tensor !== undefined), release };
+    if (isHeld) this.#held.push(held);
+    else letGo(held);
   }
 
-  #take(pass: ExchangePass, peer: number, tensors: readonly (tf.Tensor | undefined)[]): void {
-    const { gradients } = this.#parts;
+  /** @returns whether some of the tensors are read until the step */
+  #take(pass: ExchangePass, peer: number, tensors: readonly (tf.Tensor | undefined)[]): boolean {
+    const { gradients, replicaWeights } = this.#parts;
     switch (pass) {
       case 'tied-gradient':
         gradients.addFromCopies(peer, tensors);
@@ -94,10 +109,9 @@ export class StageStep {
         gradients.setCopies(peer, tensors);
         break;
       case 'replica-gradient':
-        gradients.addFromReplica(tensors);
-        break;
+        return gradients.addFromReplica(tensors);
       case 'replica-weight':
-        gradients.setFromReplica(peer, tensors);
+        replicaWeights!.take(peer);
         // Those of weights that this replica steps are set already; once more costs little, and only tied weights have any.
         gradients.setLocalCopies();
         break;
@@ -108,25 +122,31 @@ export class StageStep {
         this.#squaredNorm = scalarOf(tensors);
         break;
     }
+    return false;
   }
 
   run(learningRate: number): void {
-    const { gradients, optimizer, batchNorm, clipNorm, group, synchronisesBatchNorm } = this.#parts;
+    const { gradients, optimizer, batchNorm, clipNorm, group, replicaWeights, synchronisesBatchNorm } =
+      this.#parts;
     this.#complete();
+    gradients.computeFactors();
     if (clipNorm !== undefined) {
       const norm = Math.sqrt(this.#totalSquaredNorm());
       if (norm > clipNorm) gradients.scale(clipNorm / norm);
     }
     optimizer.apply(gradients.ofEntries, learningRate);
+    replicaWeights?.publish();
     gradients.setLocalCopies();
     batchNorm?.commit(group, synchronisesBatchNorm);
     this.#clear();
+    for (const held of this.#held.splice(0)) letGo(held);
   }
 
-  /** Forgets a mini-batch that broke off. */
+  /** Forgets a mini-batch that broke off, but keeps the slots, which other threads may still be in. */
   abandon(): void {
     this.#parts.batchNorm?.reset();
     this.#clear();
+    for (const { tensors } of this.#held.splice(0)) tf.dispose([...tensors]);
   }
 
   #clear(): void {
@@ -167,6 +187,12 @@ export class StageStep {
     sums.addPenalty(penalty.dataSync()[0]!);
     penalty.dispose();
   }
+}
+
+/** The tensors first: they may alias the slot. */
+function letGo({ tensors, release }: HeldMessage): void {
+  tf.dispose([...tensors]);
+  release();
 }
 
 function scalarOf([tensor]: readonly (tf.Tensor | undefined)[]): number {

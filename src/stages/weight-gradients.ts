@@ -4,10 +4,17 @@
  * replica that steps the weight, and the norm is clipped.
  */
 import * as tf from '@tensorflow/tfjs';
-import type { Backend } from '../backends/index.js';
-import { type OptimizerEntry, optimizerEntries, type StageSpec } from '../protocol/stage-spec.js';
+import type { Backend, Factors, SampleProduct } from '../backends/index.js';
+import {
+  type OptimizerEntry,
+  optimizerEntries,
+  type StageSpec,
+  weightsSteppedBy,
+} from '../protocol/stage-spec.js';
+import { DeferredWeightGradients } from './backward.js';
 import type { StageLayers } from './layers.js';
 import { slotFreeCopy } from './slot-free-copy.js';
+import { WeightFactors } from './weight-factors.js';
 
 export class WeightGradients {
   /** The weights that the stage owns, as in `StageSpec.trainable`, then its copies of others. */
@@ -22,6 +29,7 @@ export class WeightGradients {
   #sums: (tf.Tensor | undefined)[];
   /** Sums whose memory is theirs alone: a lone gradient may share it with another one, or with a weight. */
   readonly #isOwn = new WeakSet<tf.Tensor>();
+  readonly #factors: WeightFactors;
 
   constructor(spec: StageSpec, layers: StageLayers, backend: Backend) {
     this.#spec = spec;
@@ -31,6 +39,7 @@ export class WeightGradients {
     this.#isFrozen = refs.map(({ frozen }) => frozen);
     this.#indexOfOwned = new Map(spec.trainable.map(({ order }, index) => [order, index]));
     this.#entries = optimizerEntries(spec);
+    this.#factors = new WeightFactors(backend);
     this.#sums = this.variables.map(() => undefined);
   }
 
@@ -64,6 +73,41 @@ export class WeightGradients {
       sum.dispose();
     }
     gradient.dispose();
+  }
+
+  /** Runs W of micro-batches and adds what it gives. See `add` for `largestReceived`. */
+  addAll(deferred: readonly DeferredWeightGradients[], largestReceived: number): void {
+    for (const gradients of DeferredWeightGradients.computeAll(deferred)) {
+      for (const [index, gradient] of gradients.entries()) {
+        if (gradient !== undefined) this.add(index, gradient, largestReceived);
+      }
+    }
+  }
+
+  /**
+   * Before W: takes gradients out of it that are less to send to another replica as factors of their products.
+   *
+   * @param isWhole whether these are all micro-batches of this replica, and every replica has some. If not, nothing is taken, but what
+   *   the products are is remembered: another replica, whose program is the same but whose micro-batches are fewer, may send factors
+   */
+  takeFactors(deferred: readonly DeferredWeightGradients[], largestReceived: number, isWhole: boolean): void {
+    const products = DeferredWeightGradients.takeProducts(
+      deferred,
+      (index, parts) => this.areFactorsWanted(index, parts) && isWhole,
+    );
+    for (const [index, parts] of products) this.addFactors(index, parts, largestReceived);
+  }
+
+  /** Whether the gradient of a weight that replicas share is to be kept as the factors of its products, which are less to send. */
+  areFactorsWanted(index: number, products: readonly SampleProduct[]): boolean {
+    const weight = this.#spec.trainable[index];
+    if (weight === undefined || weight.frozen) return false;
+    return this.#factors.areWorthHolding(index, products, this.variables[index]!.size);
+  }
+
+  /** Adds a gradient that is the sum of `products`, without computing it. See `add` for `largestReceived`. */
+  addFactors(index: number, products: readonly SampleProduct[], largestReceived: number): void {
+    this.#factors.hold(index, products, largestReceived);
   }
 
   /** Adds the gradients of copies in this very stage to those of their owners. */
@@ -125,31 +169,46 @@ export class WeightGradients {
     }
   }
 
-  /** Sums for the weights that the replica's stage `peer` steps. They stay this object's. */
+  /**
+   * For each of the weights that the replica's stage `peer` steps its sum and both factors of what is not computed yet, as far as
+   * there are any. They stay this object's.
+   */
   ofReplica(peer: number): readonly (tf.Tensor | undefined)[] {
-    return this.#steppedBy(peer).map(index => this.#sums[index]);
+    return this.#steppedBy(peer).flatMap(index => {
+      const [left, right] = this.#factors.of(index) ?? [];
+      return [this.#sums[index], left, right];
+    });
   }
 
-  /** Adds what the replica's stage `peer` has summed for the weights that this one steps. The tensors stay the caller's. */
-  addFromReplica(gradients: readonly (tf.Tensor | undefined)[]): void {
+  /**
+   * Adds what the replica's stage `peer` has for the weights that this one steps. The tensors stay the caller's.
+   *
+   * @returns whether some of them must stay until `computeFactors`
+   */
+  addFromReplica(tensors: readonly (tf.Tensor | undefined)[]): boolean {
+    let isHeld = false;
     for (const [position, index] of this.#steppedBy(this.#spec.stage).entries()) {
-      const gradient = gradients[position];
+      const [gradient, ...factors] = tensors.slice(3 * position, 3 * position + 3);
       if (gradient !== undefined) this.add(index, tf.clone(gradient), Number.POSITIVE_INFINITY);
+      if (factors[0] === undefined) continue;
+      this.#factors.join(index, factors as readonly tf.Tensor[] as Factors);
+      isHeld = true;
     }
+    return isHeld;
   }
 
-  /** Present values of the weights that this replica steps. */
-  steppedWeights(): readonly tf.Tensor[] {
-    return this.#steppedBy(this.#spec.stage).map(index => this.variables[index]!);
-  }
-
-  /** Sets the weights that the replica's stage `peer` steps. The tensors stay the caller's. */
-  setFromReplica(peer: number, weights: readonly (tf.Tensor | undefined)[]): void {
-    for (const [position, index] of this.#steppedBy(peer).entries()) this.#assign(index, weights[position]!);
+  /** Computes what was kept as factors, over the samples of all replicas, for the weights that this one steps. */
+  computeFactors(): void {
+    for (const index of this.#steppedBy(this.#spec.stage)) {
+      const gradient = this.#factors.compute(index);
+      if (gradient !== undefined) this.add(index, gradient, 0);
+    }
+    this.#factors.clear();
   }
 
   /** Squared L2 norm over the weights that the stage steps: each counts once, tied ones and those of replicas too. */
   squaredNorm(): number {
+    this.computeFactors();
     return this.#steppedBy(this.#spec.stage).reduce((total, index) => {
       const gradient = this.#sums[index];
       if (gradient === undefined) return total;
@@ -169,15 +228,11 @@ export class WeightGradients {
   clear(): void {
     for (const gradient of this.#sums) gradient?.dispose();
     this.#sums = this.variables.map(() => undefined);
+    this.#factors.clear();
   }
 
-  /** Positions of the weights that stage `peer`, this stage in some replica, steps; not of those that stay as they are. */
   #steppedBy(peer: number): readonly number[] {
-    const { trainable, replicaStages } = this.#spec;
-    const replica = replicaStages.indexOf(peer);
-    return trainable.flatMap((weight, index) =>
-      weight.replica === replica && !weight.frozen ? [index] : [],
-    );
+    return weightsSteppedBy(this.#spec, peer);
   }
 
   #copiesOwnedBy(owner: number): readonly { readonly index: number; readonly order: number }[] {

@@ -70,14 +70,14 @@ class StageWorker {
     return this.#stages;
   }
 
-  async build(...[specs, compile]: Parameters<WorkerApi['build']>): Promise<void> {
+  async build(...[specs, compile, shared]: Parameters<WorkerApi['build']>): Promise<void> {
     for (const session of this.#sessions.values()) session.close();
     this.#sessions.clear();
     // Whatever fails from here on, nobody is to find stages that are gone or half made.
     const previous = this.#stages;
     this.#stages = undefined;
     previous?.dispose();
-    const built = await BuiltStages.build(this.backend, specs, compile, this.#init);
+    const built = await BuiltStages.build(this.backend, specs, compile, this.#init, shared);
     if (this.#isClosed) {
       built.dispose();
       throw new StateError('The worker was closed while its stages were built.');
@@ -162,7 +162,7 @@ export default function serve({ port }: { port: MessagePort }): Promise<void> {
         }
       },
       clear: () => reply(self => self.clear()),
-      build: (specs, compile) => reply(self => self.build(specs, compile)),
+      build: (specs, compile, shared) => reply(self => self.build(specs, compile, shared)),
       profile: (spec, compile, inputs, repeats) =>
         reply(async ({ backend, tracedLayers }) => {
           const functions = await resolveFunctions(compile, backend.fused?.operations);

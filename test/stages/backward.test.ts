@@ -1,6 +1,7 @@
 /** The tape split against tfjs's own gradients: with one micro-batch they must be the same bits. */
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { joinProducts } from '#internal/backends/index.js';
 import { fusedOperations } from '#internal/backends/tensorflow/fused/index.js';
 import { backwardInput, DeferredWeightGradients } from '#internal/stages/backward.js';
 import { disposeTape, recordTape } from '#internal/tfjs/internals.js';
@@ -360,6 +361,57 @@ describe.skipIf(!backends().includes('tensorflow'))('W of several micro-batches'
     for (const index of [0, 1]) {
       for (const [place, value] of joined.total[index]!.entries()) {
         expect(value).toBeCloseTo(expected.total[index]![place]!, 4);
+      }
+    }
+  });
+});
+
+describe.skipIf(!backends().includes('tensorflow'))('W without its products', () => {
+  beforeAll(() => useBackend('tensorflow'));
+
+  function gradientsOf(wanted: boolean) {
+    const variables = [tf.variable(uniform([5, 4], 1)), tf.variable(uniform([4], 2))];
+    const [kernel, bias] = variables as [tf.Variable, tf.Variable];
+    const before = tensorCount();
+    const passes = [3, 2].map((rows, index) =>
+      backwardOf(x => fusedOperations.dense(x, kernel, bias, 'tanh'), variables, rows, index + 10),
+    );
+    const all = passes.map(({ deferred }) => deferred);
+    const asked: unknown[] = [];
+    const taken = DeferredWeightGradients.takeProducts(all, (variable, products) => {
+      asked.push([variable, products.map(({ factorSize }) => factorSize)]);
+      return wanted;
+    });
+    const products = [...taken].map(([variable, parts]) => ({ variable, gradient: joinProducts(parts) }));
+    const { result: rest, count } = countedProducts(() => [...DeferredWeightGradients.computeAll(all)]);
+    const sumOf = (index: number): number[] => {
+      const parts = [
+        ...products.flatMap(({ variable, gradient }) => (variable === index ? [gradient] : [])),
+        ...rest.flatMap(gradients => gradients[index] ?? []),
+      ];
+      return tf.tidy(() => [...tf.addN(parts).dataSync()]);
+    };
+    const found = { asked, count, sums: [sumOf(0), sumOf(1)], taken: [...taken.keys()] };
+    tf.dispose([...products.map(({ gradient }) => gradient), ...rest.flat().filter(gradient => gradient)]);
+    for (const { tape, end } of passes) {
+      disposeTape(tape);
+      end();
+    }
+    expect(tensorCount()).toBe(before);
+    tf.dispose(variables);
+    return found;
+  }
+
+  it('computes the rest, and all of it where nothing was wanted', () => {
+    const [kept, taken] = [gradientsOf(false), gradientsOf(true)];
+    // Of the kernel alone: samples and gradients of 3 and of 2 rows, 5 inputs and 4 units.
+    expect(kept.asked).toEqual([[0, [27, 18]]]);
+    expect(taken.asked).toEqual(kept.asked);
+    expect([kept.taken, taken.taken]).toEqual([[], [0]]);
+    expect([kept.count, taken.count]).toEqual([2, 0]);
+    for (const index of [0, 1]) {
+      for (const [place, value] of taken.sums[index]!.entries()) {
+        expect(value).toBeCloseTo(kept.sums[index]![place]!, 4);
       }
     }
   });

@@ -1,10 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
+import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Backend, loadBackend } from '#internal/backends/index.js';
+import { type Backend, loadBackend, type SampleProduct } from '#internal/backends/index.js';
 import type { StageSpec } from '#internal/protocol/stage-spec.js';
 import type { StageLayers } from '#internal/stages/layers.js';
 import { WeightGradients } from '#internal/stages/weight-gradients.js';
 import { describeOnBackends, useBackend } from '../helpers/backends.js';
+import { expectTensorsClose } from '../helpers/compare.js';
+import { uniform } from '../helpers/data.js';
 
 const SHAPE = [300, 2];
 
@@ -53,6 +56,103 @@ describeOnBackends('weight gradients', name => {
       gradients.clear();
       shared.dispose();
       expect(tf.memory().numTensors).toBe(numTensors);
+    });
+  });
+
+  describe('that replicas share', () => {
+    const [INPUTS, UNITS] = [6, 5] as const;
+
+    /** As a kernel of a dense layer tells it. */
+    function product(x: tf.Tensor, dz: tf.Tensor): SampleProduct {
+      return {
+        factorSize: x.size + dz.size,
+        factors: () => [tf.clone(x), tf.clone(dz)],
+        computation: {
+          product: (left, right) => tf.matMul(left as tf.Tensor2D, right as tf.Tensor2D, true),
+          join: parts => tf.concat([...parts]),
+        },
+      };
+    }
+
+    /** Two replicas of a stage with two weights, of which each steps one. */
+    function replicas(): { gradients: WeightGradients[]; variables: tf.Variable[] } {
+      const variables = [0, 1].map(() => tf.tidy(() => tf.variable(tf.zeros([INPUTS, UNITS]))));
+      const layers = { variable: ({ weight }: { weight: number }) => variables[weight]! } as StageLayers;
+      const trainable = [0, 1].map(weight => ({
+        layer: 0,
+        weight,
+        order: weight,
+        positions: [weight],
+        replica: weight,
+        frozen: false,
+      }));
+      const gradients = [0, 1].map(replica => {
+        const spec = { stage: replica, replica, replicaStages: [0, 1], trainable, copies: [], lent: [] };
+        return new WeightGradients(spec as unknown as StageSpec, layers, backend);
+      });
+      return { gradients, variables };
+    }
+
+    it('are the products over the samples of both, whether they cross as gradients or as factors', () => {
+      fc.assert(
+        fc.property(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 6 }), (...rows) => {
+          const { numTensors } = tf.memory();
+          const { gradients, variables } = replicas();
+          // By weight, then by replica.
+          const samples = variables.map((_, weight) =>
+            rows.map((count, replica) => ({
+              x: uniform([count, INPUTS], 10 * weight + replica),
+              dz: uniform([count, UNITS], 10 * weight + replica + 5),
+            })),
+          );
+          for (const [replica, own] of gradients.entries()) {
+            for (const [weight, ofReplicas] of samples.entries()) {
+              const { x, dz } = ofReplicas[replica]!;
+              const part = product(x, dz);
+              const isWanted = own.areFactorsWanted(weight, [part]);
+              expect(isWanted).toBe(rows[replica]! * (INPUTS + UNITS) < INPUTS * UNITS);
+              if (isWanted) own.addFactors(weight, [part], Number.POSITIVE_INFINITY);
+              else
+                own.add(
+                  weight,
+                  tf.tidy(() => part.computation.product(x, dz)),
+                  0,
+                );
+            }
+          }
+          const [first, second] = gradients as [WeightGradients, WeightGradients];
+          // As they cross: copies, that live until the step.
+          const sent = [first.ofReplica(1), second.ofReplica(0)].map(tensors =>
+            tensors.map(tensor => (tensor === undefined ? undefined : tf.clone(tensor))),
+          );
+          expect(second.addFromReplica(sent[0]!)).toBe(rows[0]! <= 2);
+          expect(first.addFromReplica(sent[1]!)).toBe(rows[1]! <= 2);
+          for (const [weight, own] of gradients.entries()) {
+            own.computeFactors();
+            const all = ['x', 'dz'] as const;
+            const [x, dz] = all.map(name => tf.concat(samples[weight]!.map(part => part[name]))) as [
+              tf.Tensor2D,
+              tf.Tensor2D,
+            ];
+            const expected = tf.matMul(x, dz, true);
+            expectTensorsClose([own.ofEntries[0]!], [expected], 'gradient');
+            tf.dispose([x, dz, expected]);
+          }
+          for (const own of gradients) own.clear();
+          tf.dispose(sent.flat().filter(tensor => tensor !== undefined));
+          tf.dispose([variables, samples.flat().map(part => [part.x, part.dz])]);
+          expect(tf.memory().numTensors).toBe(numTensors);
+        }),
+        { numRuns: 20 },
+      );
+    });
+
+    it('refuse factors of a gradient that is no product here', () => {
+      const { gradients, variables } = replicas();
+      const [x, dz] = [uniform([1, INPUTS], 1), uniform([1, UNITS], 2)];
+      gradients[1]!.addFromReplica([undefined, x, dz]);
+      expect(() => gradients[1]!.computeFactors()).toThrow(/weight 1, whose gradient is no product here/);
+      tf.dispose([variables, x, dz]);
     });
   });
 });

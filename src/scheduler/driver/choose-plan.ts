@@ -26,6 +26,7 @@ import {
 import { cutBytes, type MeasuredCosts, type UnitCost } from './measure.js';
 import { assertWithin, firstThatFits, ifItFits, type ModelMemory, thoseThatFit } from './memory.js';
 import { type ModelProblem, withActivationsKept } from './partition-problem.js';
+import { replicaBytesOf } from './replica-bytes.js';
 import type { ScheduleOf } from './schedules-of.js';
 import { STEPS_IN_FLIGHT } from './session.js';
 
@@ -240,6 +241,8 @@ function planCostsOf(
   rows: number,
 ): PlanCosts {
   const [stages, doubled] = [rows, 2 * rows].map(count => stageCosts(costs.at(count), cuts));
+  const exchanged = replicaBytesOf(graph, cuts, rows);
+  const copyMs = (bytes: number): number => (replicas === 1 ? 0 : (bytes / replicas) * TRANSPORT.msPerByte);
   return {
     batchSize,
     microBatchRows: rows,
@@ -253,24 +256,13 @@ function planCostsOf(
         backwardInput: lineOf('backwardInputMs'),
         backwardWeight: lineOf('backwardWeightMs'),
         accumulateMs: stage.accumulateMs,
-        stepMs: stage.stepMs / replicas,
+        stepMs: stage.stepMs / replicas + copyMs(exchanged[index]!.weights),
       };
     }),
     messages: cutBytes(graph, cuts, rows).map(bytes => ({
       ms: TRANSPORT.msPerMessage + bytes * TRANSPORT.msPerByte,
       msPerRow: (bytes * TRANSPORT.msPerByte) / rows,
     })),
-    replicaMessageMs: weightBytesOf(graph, cuts).map(
-      bytes => TRANSPORT.msPerMessage + (bytes / replicas) * TRANSPORT.msPerByte,
-    ),
+    replicaMessageMs: exchanged.map(({ gradients }) => TRANSPORT.msPerMessage + copyMs(gradients)),
   };
-}
-
-/** Of every stage. */
-function weightBytesOf({ nodes, layers }: ModelGraph, cuts: Cuts): number[] {
-  const bounds = [0, ...cuts, nodes.length];
-  return bounds.slice(1).map((end, stage) => {
-    const own = new Set(nodes.slice(bounds[stage], end).map(({ layer }) => layer));
-    return [...own].reduce((sum, layer) => sum + layers[layer]!.weightBytes, 0);
-  });
 }

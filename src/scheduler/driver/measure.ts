@@ -142,7 +142,8 @@ export function cutBytes(graph: ModelGraph, cuts: readonly number[], rows: numbe
   return cuts.map(position => crossingValues(graph, position).reduce((sum, id) => sum + bytes[id]!, 0));
 }
 
-function profileShapes(graph: ModelGraph, rows: number): number[][] {
+/** Shapes of the model's inputs; open axes have the size that is measured. */
+export function profileShapes(graph: ModelGraph, rows: number): number[][] {
   return graph.inputs.map(value =>
     graph.values[value]!.shape.map((size, axis) => size ?? (axis === 0 ? rows : PROFILE_AXIS)),
   );

@@ -29,6 +29,7 @@ import { checkPlan, countStages, planModel } from './plan-model.js';
 import { type ProfiledSize, RememberedProfiles } from './profile-store.js';
 import { compileSpecOf, type RuntimeParts, startPool } from './runtime-parts.js';
 import { DriverSession, type SessionGeometry } from './session.js';
+import { layOutSharedWeights } from './shared-weights.js';
 import { StateWatch } from './state-watch.js';
 import { WeightSync } from './weights.js';
 import type { WorkerPool } from './worker-pool.js';
@@ -228,11 +229,13 @@ export class Runtime {
 
   async #build(): Promise<void> {
     this.#sessions.clear();
-    const { workerOfStage } = this.plan;
+    const { workerOfStage, cut, replicas } = this.plan;
+    const shared = layOutSharedWeights(cut, replicas);
     await this.#pool.all((worker, index) =>
       worker.build(
         this.#specs.filter(({ stage }) => workerOfStage[stage] === index),
         this.#compile,
+        shared,
       ),
     );
     await this.#sync.push();

@@ -7,7 +7,7 @@ import {
   type CutModel,
   inferShapes,
   maskSizes,
-  replicaMessage,
+  replicaGradients,
   sharedWeights,
   shareWeights,
 } from '../../model/index.js';
@@ -278,9 +278,8 @@ function slotBytes(channel: ChannelEnds, { cut, shares }: SizeFacts, geometry: S
   if (pass === 'tied-gradient') return tiedBytes(cut, to, from);
   if (pass === 'tied-weight') return tiedBytes(cut, from, to);
   if (pass === 'replica-gradient')
-    return messageBytes(replicaMessage(cut, to, replicaOfEnd(channel.to), shares));
-  if (pass === 'replica-weight')
-    return messageBytes(replicaMessage(cut, from, replicaOfEnd(channel.from), shares));
+    return messageBytes(replicaGradients(cut, to, replicaOfEnd(channel.to), shares));
+  if (pass === 'replica-weight') return messageBytes([]);
   const [earlier, later] = pass === 'forward' ? [from, to] : [to, from];
   const { values, gradientValues } = cut.edges.find(edge => edge.from === earlier && edge.to === later)!;
   if (pass === 'backward') return messageBytes(gradientValues.map(float));

@@ -4,7 +4,7 @@
  * Costs are kept as lines over the rows of a micro-batch (a price of the call, and one for each row), so that a plan made for
  * one size of mini-batch says what another one takes.
  */
-import type { Pass, Program } from '../../protocol/action.js';
+import type { Program } from '../../protocol/action.js';
 import type { ActionCost } from './costs.js';
 import { type Simulation, simulate } from './simulate.js';
 import type { SlotCounts } from './simulation/run.js';
@@ -40,7 +40,7 @@ export interface PlanCosts {
   readonly stages: readonly StageCost[];
   /** What sending over the cut behind each stage but the last takes, in either direction. */
   readonly messages: readonly CallCost[];
-  /** By stage: what sending or taking one replica's share of its weights, or of their gradients, takes. */
+  /** By stage: what sending or taking one replica's share of its gradients takes. Weights are read where they are stepped. */
   readonly replicaMessageMs: readonly number[];
 }
 
@@ -66,6 +66,9 @@ export interface WorkerPrediction {
   /** Most micro-batches whose activations are kept at once. */
   readonly peakLive: number;
 }
+
+/** A message that carries nothing: 10 µs to send, 40 to take and to make tensors of a few weights. */
+const SIGNAL_MS = 0.025;
 
 /** Mini-batches that are simulated: the period is that of the second half, when the pipeline has filled. */
 const SIMULATED_COUNT = 8;
@@ -105,20 +108,18 @@ export function actionCostOf(costs: PlanCosts, microBatchRows?: readonly number[
       case 'step':
         return stages[stage]!.stepMs;
       case 'send': {
-        if (isReplicaExchange(action.pass)) return replicaMessageMs[stage]!;
+        if (action.pass === 'replica-gradient') return replicaMessageMs[stage]!;
+        if (action.pass === 'replica-weight') return SIGNAL_MS;
         // An activation crosses the cut behind its stage, a gradient the one before.
         const message = messages[action.pass === 'backward' ? stage - 1 : stage];
         return message === undefined ? 0 : priceOf(message, action.microBatches);
       }
       case 'receive':
         // Others are read where they lie.
-        return isReplicaExchange(action.pass) ? replicaMessageMs[stage]! : 0;
+        if (action.pass === 'replica-weight') return SIGNAL_MS;
+        return action.pass === 'replica-gradient' ? replicaMessageMs[stage]! : 0;
     }
   };
-}
-
-function isReplicaExchange(pass: Pass): boolean {
-  return pass === 'replica-gradient' || pass === 'replica-weight';
 }
 
 /** Time from one mini-batch to the next, once the pipeline has filled; in the unit of `cost`. */

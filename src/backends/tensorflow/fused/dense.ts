@@ -1,7 +1,7 @@
 /** Dense layers: product, bias and activation, with separate gradients of the input (B) and the weights (W). */
 import * as tf from '@tensorflow/tfjs';
 import type { FusedActivation } from '../../fused-operations.js';
-import { sampleProduct } from '../../sample-product.js';
+import { type FactorComputation, sampleProduct } from '../../sample-product.js';
 import { rawOps } from '../raw-ops.js';
 import { activateInline, inlineGradient } from './activations.js';
 import { joinedWhereLarge } from './joined.js';
@@ -46,6 +46,16 @@ export function reshapeRaw(x: tf.Tensor, shape: readonly number[]): tf.Tensor {
   return reshaped;
 }
 
+/** Tensors one behind the other. */
+export function joinAlong(axis: number, parts: readonly tf.Tensor[]): tf.Tensor {
+  const raw = rawOps();
+  const along = tf.scalar(axis, 'int32');
+  const attributes = [...raw.float, raw.ints('N', parts.length), raw.type('Tidx', 'int32')];
+  const joined = raw.one('ConcatV2', attributes, ...parts, along);
+  along.dispose();
+  return joined;
+}
+
 /** Runs `use` on `x` as a matrix. */
 function withMatrix(x: tf.Tensor, use: (matrix: tf.Tensor) => tf.Tensor): tf.Tensor {
   if (x.rank === 2) return use(x);
@@ -62,6 +72,11 @@ function withLeadingAxes(matrix: tf.Tensor, like: tf.Tensor): tf.Tensor {
   matrix.dispose();
   return shaped;
 }
+
+const kernelGradient: FactorComputation = {
+  product: (x, dz) => matMul(x, dz, true),
+  join: parts => joinAlong(0, parts),
+};
 
 const forward = joinedWhereLarge<Attributes>('dense', ([x, kernel, bias], { activation }) => {
   const product = withMatrix(x!, matrix => matMul(matrix, kernel!));
@@ -88,9 +103,9 @@ const run = register<Attributes>({
           x,
         ),
       kernel: sampleProduct({
-        operandSize: x.size + dy!.size,
-        operands: () => [asMatrix(x), asMatrix(dz())],
-        product: ([inner, outer]) => matMul(inner!, outer!, true),
+        factorSize: x.size + dy!.size,
+        factors: () => [asMatrix(x), asMatrix(dz())],
+        computation: kernelGradient,
       }),
       bias: () => withMatrix(dz(), biasGradient),
     };

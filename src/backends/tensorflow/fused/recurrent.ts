@@ -10,7 +10,7 @@ import type { RecurrentSettings } from '../../fused-operations.js';
 import type { FusedKernel } from '../../register-fused.js';
 import { graphFunction } from '../graph/index.js';
 import { rawOps } from '../raw-ops.js';
-import { matMul, reshapeRaw } from './dense.js';
+import { joinAlong, matMul, reshapeRaw } from './dense.js';
 
 export interface Gate {
   /** What the gate's value is multiplied by. */
@@ -131,12 +131,7 @@ export function splitColumns(x: tf.Tensor, count: number): tf.Tensor[] {
 }
 
 export function joinColumns(parts: readonly tf.Tensor[]): tf.Tensor {
-  const raw = rawOps();
-  const axis = tf.scalar(parts[0]!.rank - 1, 'int32');
-  const attributes = [...raw.float, raw.ints('N', parts.length), raw.type('Tidx', 'int32')];
-  const joined = raw.one('ConcatV2', attributes, ...parts, axis);
-  axis.dispose();
-  return joined;
+  return joinAlong(parts[0]!.rank - 1, parts);
 }
 
 /** What is in the order of computation in the order of time, and back. */

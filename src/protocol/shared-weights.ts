@@ -1,0 +1,6 @@
+/** Where replicas keep the weights that one of them steps and all of them read. Plain data: it crosses threads shared. */
+export interface SharedWeights {
+  readonly memory: WebAssembly.Memory;
+  /** Byte offset of every weight that is stepped, by `WeightRef.order`; 64-byte aligned. */
+  readonly byteOffsets: ReadonlyMap<number, number>;
+}

@@ -1,0 +1,38 @@
+/** How much replicas exchange at the end of a mini-batch, for the planner. */
+import { inferShapes, type ModelGraph } from '../../model/index.js';
+import type { Cuts } from '../plan/index.js';
+import { profileShapes } from './measure.js';
+
+export interface ReplicaBytes {
+  /** What is stepped, and written for the others to read. */
+  readonly weights: number;
+  /** What one replica sends of its gradients: those of dense layers as factors, where these are smaller. */
+  readonly gradients: number;
+}
+
+/**
+ * Of every stage, all replicas' shares together, for micro-batches of so many rows. Gradients cross as factors on TensorFlow alone;
+ * on other backends they are a smaller part of what everything takes.
+ */
+export function replicaBytesOf(graph: ModelGraph, cuts: Cuts, rows: number): readonly ReplicaBytes[] {
+  const { nodes, layers } = graph;
+  const shapes = inferShapes(graph, profileShapes(graph, rows));
+  const bytesOf = (values: readonly number[]): number =>
+    values.reduce((sum, id) => sum + shapes[id]!.reduce((size, axis) => size * axis, BYTES), 0);
+  const bounds = [0, ...cuts, nodes.length];
+  return bounds.slice(1).map((end, stage) => {
+    const calls = nodes.slice(bounds[stage], end);
+    return [...new Set(calls.map(({ layer }) => layer))].reduce<ReplicaBytes>(
+      ({ weights, gradients }, index) => {
+        const { layer, weightBytes } = layers[index]!;
+        const first = calls.find(call => call.layer === index)!;
+        const isProduct = layer.getClassName() === 'Dense';
+        const factorBytes = isProduct ? bytesOf([...first.inputs, ...first.outputs]) : weightBytes;
+        return { weights: weights + weightBytes, gradients: gradients + Math.min(weightBytes, factorBytes) };
+      },
+      { weights: 0, gradients: 0 },
+    );
+  });
+}
+
+const BYTES = Float32Array.BYTES_PER_ELEMENT;

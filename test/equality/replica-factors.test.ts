@@ -1,0 +1,116 @@
+/** Replicas whose weights are larger than what their samples make of them: gradients cross as factors where the backend has them. */
+import * as tf from '@tensorflow/tfjs';
+import * as fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { describeOnBackends } from '../helpers/backends.js';
+import { expectTensorsClose } from '../helpers/compare.js';
+import { uniform } from '../helpers/data.js';
+import type { ModelKind } from '../helpers/models.js';
+import { expectSameTraining, OPTIMIZERS, type OptimizerName, withPair } from './support.js';
+
+const { layers } = tf;
+const INPUTS = 20;
+const WIDTH = 24;
+
+interface Shape {
+  /** Called twice: its gradient is one product and what the other call adds. */
+  readonly isShared: boolean;
+  readonly isPenalised: boolean;
+  readonly isFrozen: boolean;
+  /** Products over samples and places. */
+  readonly hasPlaces: boolean;
+}
+
+function wide({ isShared, isPenalised, isFrozen, hasPlaces }: Shape): ModelKind {
+  return {
+    name: 'wide layers',
+    loss: 'meanSquaredError',
+    metrics: ['mae'],
+    build() {
+      const input = tf.input({ shape: hasPlaces ? [2, INPUTS] : [INPUTS] });
+      const regularizer = tf.regularizers.l2({ l2: 0.01 });
+      const stack = [
+        layers.dense({
+          units: WIDTH,
+          activation: 'tanh',
+          ...(isPenalised && { kernelRegularizer: regularizer }),
+        }),
+        layers.dense({ units: WIDTH, trainable: !isFrozen }),
+        layers.dense({ units: WIDTH, activation: 'sigmoid', useBias: false }),
+      ];
+      if (isShared) stack.push(stack[2]!);
+      if (hasPlaces) stack.push(layers.flatten() as (typeof stack)[number]);
+      stack.push(layers.dense({ units: 3 }));
+      const output = stack.reduce(
+        (value, layer) => layer.apply(value) as tf.SymbolicTensor,
+        input as tf.SymbolicTensor,
+      );
+      return tf.model({ inputs: input, outputs: output });
+    },
+    samples: (count, seed) => ({
+      x: uniform([count, ...(hasPlaces ? [2] : []), INPUTS], seed),
+      y: uniform([count, 3], seed + 1),
+    }),
+  };
+}
+
+const shapes = fc.record({
+  isShared: fc.boolean(),
+  isPenalised: fc.boolean(),
+  isFrozen: fc.boolean(),
+  hasPlaces: fc.boolean(),
+});
+
+describeOnBackends('replicas of wide layers', backend => {
+  it('train as plain fit does, however uneven their parts are', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        shapes,
+        fc.record({
+          replicas: fc.integer({ min: 2, max: 3 }),
+          microBatches: fc.integer({ min: 1, max: 2 }),
+          stages: fc.integer({ min: 1, max: 2 }),
+        }),
+        fc.constantFrom(...(Object.keys(OPTIMIZERS) as OptimizerName[])),
+        // Up to ten rows a replica have smaller factors than a kernel of 20 × 24.
+        fc.record({
+          batchSize: fc.integer({ min: 4, max: 33 }),
+          sampleCount: fc.integer({ min: 30, max: 70 }),
+        }),
+        async (shape, parts, optimizer, { batchSize, sampleCount }) => {
+          const workers = parts.replicas * parts.stages;
+          await withPair(wide(shape), backend, { ...parts, workers }, async (pair, trainer) => {
+            const run = { sampleCount, optimizer, seed: 3, fit: { batchSize } };
+            await expectSameTraining(pair, trainer, run);
+            const before = await trainer.memory();
+            await expectSameTraining(pair, trainer, run);
+            expect(await trainer.memory()).toEqual(before);
+          });
+        },
+      ),
+      // Elsewhere gradients cross as they are.
+      { numRuns: backend === 'tensorflow' ? 12 : 4 },
+    );
+  });
+
+  it('are clipped by the norm of what nobody has computed before', async () => {
+    const clipNorm = 0.05;
+    const kind = wide({ isShared: false, isPenalised: true, isFrozen: false, hasPlaces: false });
+    const trained: tf.Tensor[][] = [];
+    for (const replicas of [1, 2]) {
+      await withPair(
+        kind,
+        backend,
+        { replicas, stages: 1, workers: replicas, clipNorm },
+        async ({ piped }, trainer) => {
+          const { x, y } = kind.samples(24, 5);
+          await trainer.fit(x, y, { batchSize: 8, epochs: 2, shuffle: false });
+          trained.push(piped.getWeights().map(weight => weight.clone()));
+          tf.dispose([x, y]);
+        },
+      );
+    }
+    expectTensorsClose(trained[1]!, trained[0]!, 'weight');
+    tf.dispose(trained);
+  });
+});
