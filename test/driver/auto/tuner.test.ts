@@ -106,6 +106,17 @@ it('halves the replicas while that is faster, and ends with the best of what it 
   );
 });
 
+it('does not count what is slow only while everything is new', async () => {
+  // In its first second, two workers take three times as long as they will.
+  const training: Training = new Training({
+    workers: 2,
+    stepMs: ({ replicas }) => (replicas === 1 ? 16 : training.nowMs < 1_000 ? 30 : 10),
+  });
+  await training.train(2_000);
+  expect(training.tuner.tried.map(({ measuredMs }) => measuredMs)).toEqual([10, 16]);
+  expect(training.plan.replicas).toBe(2);
+});
+
 it('measures layers only where much is left, tries what is predicted to be fast, and settles', async () => {
   const stepMs = ({ cut }: ModelPlan): number => (cut.stages.length === 1 ? 100 : 60);
   const stagePlans = [

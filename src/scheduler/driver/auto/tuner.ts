@@ -148,7 +148,8 @@ export class Tuner {
     if (this.#isFirst) this.#count(rows);
     this.#isFirst = false;
     if (this.isDecided || this.#isResting) return undefined;
-    if (this.#trial === undefined) this.#trial = new Trial(this.#parts.trainer.plan, this.#rows!);
+    if (this.#trial === undefined)
+      this.#trial = new Trial(this.#parts.trainer.plan, this.#rows!, this.#tried.length === 0);
     else if (this.#trial.isComplete) await this.#conclude(this.#trial, remainingSteps, warn);
     this.#trial?.begin();
     return this.#trial;
@@ -194,7 +195,7 @@ export class Tuner {
     const plan = await this.#nextPlan(best, restMs, warn);
     if (this.#isCancelled) return;
     this.#isResting = plan === undefined;
-    this.#trial = plan === undefined ? undefined : new Trial(plan, this.#rows!);
+    this.#trial = plan === undefined ? undefined : new Trial(plan, this.#rows!, false);
     await this.#adopt(plan ?? this.#best().plan);
   }
 
