@@ -53,6 +53,8 @@ export class WorkerSession {
     const links = new SharedMemoryLinks(Arena.attach(spec.arena), waiter, {
       poison: spec.poison,
       checked: spec.poison,
+      // There are slots for all mini-batches under way: the driver never waits for one.
+      ringsOnRelease: false,
     });
     const senders = new Map<string, SendLink>();
     const receivers = new Map<string, ReceiveLink>();
@@ -106,7 +108,8 @@ export class WorkerSession {
         }
         this.#control.beat(this.#worker);
         board.complete(this.#worker, step);
-        this.#control.ring();
+        // The last one alone wakes the driver, which takes time from a worker where all cores are at work.
+        if (board.completed > step) this.#control.ring();
         step += 1;
       }
     } catch (error) {

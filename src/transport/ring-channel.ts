@@ -32,6 +32,8 @@ export interface RingChannelOptions {
   readonly checked?: boolean;
   /** Fill every released slot with `POISON_BYTE`; implies `checked`. For tests: it writes whole slots. */
   readonly poison?: boolean;
+  /** Wake the driver when a slot of its is released. Default true: it may wait for one. */
+  readonly ringsOnRelease?: boolean;
 }
 
 /** What both ends have in common: the memory of the slots, and in checked mode which of them are held. */
@@ -134,7 +136,7 @@ export class ChannelConsumer extends ChannelEnd implements ReceiveLink {
   constructor(arena: Arena, layout: ChannelLayout, waiter: Waiter, options: RingChannelOptions = {}) {
     super(arena, layout, waiter, options);
     this.#what = `receive on ${layout.id}`;
-    this.#ringsBell = layout.from === 'driver';
+    this.#ringsBell = layout.from === 'driver' && options.ringsOnRelease !== false;
     this.#poisons = options.poison ?? false;
   }
 

@@ -121,9 +121,10 @@ export class StepBoard {
     };
   }
 
-  /** Reports that `worker` has done `step`; the caller rings the bell after it. */
+  /** Reports that `worker` has done `step`; whoever finds then that all have, rings the bell. */
   complete(worker: number, step: number): void {
-    // Pairs with the load in `completedBy`; stored after sums and times, which the driver then reads.
+    // Pairs with the load in `completedBy`; stored after sums and times, which the driver then reads. Of several workers that
+    // complete a step, the one whose store comes last sees those of all others.
     Atomics.store(this.words, FIRST_COMPLETED_INDEX + worker, step + 1);
   }
 

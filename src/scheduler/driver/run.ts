@@ -21,6 +21,7 @@ import { type DriverSession, STEPS_IN_FLIGHT } from './session.js';
 import { settleWithin } from './settle-within.js';
 import { StallWatch } from './stall-watch.js';
 import type { StepRecorder } from './step-recorder.js';
+import { WakeUp } from './wake-up.js';
 
 /** Longest sleep of the driver between two looks at its workers; the bell wakes it long before. */
 const BELL_TIMEOUT_MS = 1_000;
@@ -145,7 +146,8 @@ class Run {
     const { session, source } = this.#options;
     const { board, pool } = session;
     const { control } = pool;
-    const pull = new Pull(source, () => control.ring());
+    const wakeUp = new WakeUp(control);
+    const pull = new Pull(source, () => wakeUp.notify());
     for (;;) {
       // Read before looking at anything: what rings from here on wakes the wait below.
       const bell = control.bell;
@@ -159,7 +161,7 @@ class Run {
       // With nothing under way the workers wait for the source, which may take its time: no stall.
       control.setIdleExpected(this.#reported === board.limit);
       this.#stallWatch.check();
-      await control.nextBell(bell, Math.min(BELL_TIMEOUT_MS, this.#stallWatch.intervalMs));
+      await wakeUp.sleep(bell, Math.min(BELL_TIMEOUT_MS, this.#stallWatch.intervalMs));
     }
     pull.cancel();
   }
