@@ -9,7 +9,7 @@ import { withTrainer } from '../../helpers/trainer.js';
 const BATCH_SIZE = 32;
 const STEPS = 40;
 /** As often as it takes: a change of plans must be worth a tenth of what was trained. */
-const MOST_FITS = 40;
+const MOST_FITS = 200;
 
 function chain(): tf.LayersModel {
   const { layers } = tf;

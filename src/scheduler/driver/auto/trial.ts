@@ -6,7 +6,7 @@ const WARM_UP_STEPS = 2;
 /** So long further ones count nothing, while V8 compiles what is new in the plan. */
 const WARM_UP_MS = 100;
 /**
- * The same of a trainer's first trial, where main thread and workers compile everything: two replicas of an MLP took 8.5 ms a step
+ * The same at the beginning of training, when main thread and workers compile everything: two replicas of an MLP took 8.5 ms a step
  * in their first half second, 6.5 after a second, and 5.5 in the end, one worker 7.2, 6.5 and 6.3.
  */
 const COLD_MS = 1_000;
@@ -27,12 +27,12 @@ export class Trial {
 
   /**
    * @param rows of the mini-batches that count
-   * @param isFirst whether nothing was trained before
+   * @param trainedMs time that was trained before
    */
-  constructor(plan: ModelPlan, rows: number, isFirst: boolean) {
+  constructor(plan: ModelPlan, rows: number, trainedMs: number) {
     this.plan = plan;
     this.#rows = rows;
-    this.#warmUpMsLeft = isFirst ? COLD_MS : WARM_UP_MS;
+    this.#warmUpMsLeft = Math.max(WARM_UP_MS, COLD_MS - trainedMs);
   }
 
   /** Begins a run: the time before its first report counts nothing. */
