@@ -26,6 +26,7 @@ export {
   type Factors,
   joinFactors,
   joinProducts,
+  PLAIN_FACTORS,
   type SampleProduct,
   sampleProductOf,
 } from './sample-product.js';

@@ -7,7 +7,7 @@ import * as tf from '@tensorflow/tfjs';
 
 type Thunk = () => tf.Tensor;
 
-/** What is multiplied, each with the samples along its first axis. */
+/** Matrices with a row for each sample; the gradient is leftᵀ · right. */
 export type Factors = readonly [left: tf.Tensor, right: tf.Tensor];
 
 export interface SampleProduct {
@@ -25,6 +25,12 @@ export interface FactorComputation {
   /** Tensors one below the other, at least two. */
   join(parts: readonly tf.Tensor[]): tf.Tensor;
 }
+
+/** By tfjs's own operations: leftᵀ · right, of matrices with a row for each sample. */
+export const PLAIN_FACTORS: FactorComputation = {
+  product: (left, right) => tf.matMul(left as tf.Tensor2D, right as tf.Tensor2D, true),
+  join: parts => tf.concat([...parts]),
+};
 
 const products = new WeakMap<Thunk, SampleProduct>();
 

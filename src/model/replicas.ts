@@ -1,7 +1,7 @@
 /**
  * Which replica steps which weights. Every replica has all weights, but only one steps each of them and keeps the
  * optimizer's slots for it, as in ZeRO's first stage (Rajbhandari et al., arXiv 1910.02054): the others send it their
- * gradients and get the weight back.
+ * gradients and read the weight where it writes it.
  */
 import type { TensorHeader } from '../protocol/tensor.js';
 import type { CutModel } from './stages.js';
@@ -23,25 +23,30 @@ export function shareWeights({ stages, weights }: CutModel, replicas: number): R
   return replicaOfWeight;
 }
 
-/**
- * The most that a replica sends the one that steps this share of a stage's weights, in order: for each weight a gradient, and
- * two factors of one, which together have fewer elements than the weight.
- */
-export function replicaGradients(
+/** What a replica steps of a stage's weights, in order. */
+export function replicaMessage(
   { weights }: CutModel,
   stage: number,
   stepper: number,
   shares: ReadonlyMap<number, number>,
 ): readonly TensorHeader[] {
-  const vector = (size: number): TensorHeader => ({ dtype: 'float32', shape: [size] });
   return weights
     .filter(({ owner, order, frozen }) => owner.stage === stage && !frozen && shares.get(order) === stepper)
-    .flatMap(weight => [
-      { dtype: 'float32', shape: weight.shape },
-      vector(sizeOf(weight)),
-      // Both are aligned.
-      vector(1),
-    ]);
+    .map(({ shape }): TensorHeader => ({ dtype: 'float32', shape }));
+}
+
+/**
+ * The most that another replica sends for weights that one steps, in order: for each a gradient, and two factors of one, which
+ * together have fewer elements than the weight.
+ */
+export function replicaGradients(weights: readonly TensorHeader[]): readonly TensorHeader[] {
+  const vector = (size: number): TensorHeader => ({ dtype: 'float32', shape: [size] });
+  return weights.flatMap(weight => [
+    weight,
+    vector(weight.shape.reduce((size, axis) => size * axis, 1)),
+    // Each factor begins at an aligned place.
+    vector(1),
+  ]);
 }
 
 /** By stage, the replicas that step some of its weights. */
@@ -52,7 +57,7 @@ export function steppingReplicas(
 ): readonly (readonly number[])[] {
   return cut.stages.map(({ index }) =>
     Array.from({ length: replicas }, (_, replica) => replica).filter(
-      replica => replicaGradients(cut, index, replica, shares).length > 0,
+      replica => replicaMessage(cut, index, replica, shares).length > 0,
     ),
   );
 }

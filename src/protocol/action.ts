@@ -18,7 +18,7 @@ export type MicroBatchPass = 'forward' | 'backward';
  * - `tied-gradient`: a stage with a copy of a weight sends the copy's gradient to the stage that owns the weight
  * - `tied-weight`: the owner sends the stepped weight back
  * - `replica-gradient`: a replica's stage sends the gradients of weights that the same stage of another replica steps
- * - `replica-weight`: that one sends the stepped weights back
+ * - `replica-weight`: that one says that the stepped weights are where all replicas read them
  * - `partial-norm`: a stage sends the squared norm of its gradients to stage 0
  * - `total-norm`: stage 0 sends their sum back, for clipping by global norm
  */

@@ -25,8 +25,8 @@ export interface StageTopology {
   /** Sorted by `owner`, then `user`; `owner < user`; at most one tie a pair. Default: none. */
   readonly ties?: readonly StageTie[];
   /**
-   * Between the same stage of two replicas: `owner` steps a share of the weights, `user` sends gradients for it and gets
-   * the weights back. Most replicas are both to each other. Sorted by `owner`, then `user`. Default: none.
+   * Between the same stage of two replicas: `owner` steps a share of the weights, `user` sends gradients for it and is told
+   * when to read the weights. Most replicas are both to each other. Sorted by `owner`, then `user`. Default: none.
    */
   readonly replicaTies?: readonly StageTie[];
 }

@@ -133,10 +133,14 @@ export class DeferredWeightGradients {
     const [first] = parts;
     if (first === undefined || !DeferredWeightGradients.#areAlike(parts)) return taken;
     const indexOf = new Map(first.#variables.map(({ id }, index) => [id, index]));
-    DeferredWeightGradients.#forEachProduct(parts, (products, input) => {
+    DeferredWeightGradients.#forEachProduct(parts, (products, input, node) => {
       const variable = indexOf.get(input.id);
       if (variable === undefined || taken.has(variable) || !wanted(variable, products)) return false;
-      taken.set(variable, products);
+      const inItsLayer = (product: SampleProduct): SampleProduct => ({
+        ...product,
+        factors: () => inLayer(node, product.factors),
+      });
+      taken.set(variable, products.map(inItsLayer));
       return true;
     });
     return taken;
@@ -348,8 +352,13 @@ function walkGradients(
 }
 
 function callDeferred(node: TapeNode, input: tf.Tensor, gradient: () => tf.Tensor): tf.Tensor {
+  return inLayer(node, () => callThunk(node, input, gradient));
+}
+
+/** Names the node's layer in what `work` throws. */
+function inLayer<T>(node: TapeNode, work: () => T): T {
   try {
-    return callThunk(node, input, gradient);
+    return work();
   } catch (error) {
     throw located(node, error);
   }

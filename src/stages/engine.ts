@@ -25,7 +25,7 @@ export interface StageEngine {
   accept(pass: MicroBatchPass, peer: Peer, microBatch: number, slot: SlotView, release: () => void): void;
   /** Writes what goes to `peer` into a claimed slot. */
   emit(pass: MicroBatchPass, peer: Peer, microBatch: number, slot: SlotView): void;
-  /** Takes what another stage exchanges once a mini-batch, and releases the slot before it returns. */
+  /** Takes what another stage exchanges once a mini-batch, and releases the slot before it returns or, of a replica's gradients, in `step`. */
   acceptExchange(pass: ExchangePass, peer: number, slot: SlotView, release: () => void): void;
   emitExchange(pass: ExchangePass, peer: number, slot: SlotView): void;
   forward(microBatch: number): void;

@@ -4,7 +4,7 @@
  *
  * Tensors and slots. A received tensor may go on reading its slot, and so may whatever the tape saved of it. Everything of
  * one micro-batch therefore lives in one `MicroBatch` record, and its slots are released together, after W has disposed
- * the tape. Weight gradients outlive that; `slotFreeCopy` makes sure that they do not read a slot either.
+ * the tape. Weight gradients and their factors outlive that; `slotFreeCopy` makes sure that they do not read a slot either.
  */
 import * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
@@ -335,11 +335,8 @@ export class ModelStage implements StageEngine {
     const states = microBatches.map(microBatch => this.#stateOf(microBatch));
     const deferred = states.flatMap(state => state.deferred ?? []);
     const largest = Math.max(0, ...states.map(state => state.largestReceived));
-    const { group } = this.#mode;
-    if (group !== undefined) {
-      const isAll = microBatches.length === this.#info.microBatchRows.length;
-      this.#gradients.takeFactors(deferred, largest, isAll && group.activeCount === group.size);
-    }
+    const areAll = microBatches.length === this.#info.microBatchRows.length;
+    if (areAll && this.#mode.group !== undefined) this.#gradients.takeFactors(deferred, largest);
     this.#gradients.addAll(deferred, largest);
     for (const [place, microBatch] of microBatches.entries()) this.#finish(states[place]!, microBatch);
   }

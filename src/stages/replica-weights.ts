@@ -5,9 +5,12 @@
  * Nothing is locked. A weight is written in the `step` of its stepper, behind the gradients of all replicas, which they send
  * when their last pass over the mini-batch has read their weights; and it is read by the next mini-batch, behind the
  * `replica-weight` signal. What broke off between leaves weights of two steps there, and the driver hands out all of them anew.
+ *
+ * A tensor that a user's layer has kept of such a weight changes with it, where tensors alias memory.
  */
 import type * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
+import { StateError } from '../errors.js';
 import type { SharedWeights } from '../protocol/shared-weights.js';
 import { type StageSpec, weightsSteppedBy } from '../protocol/stage-spec.js';
 import { Arena } from '../transport/index.js';
@@ -34,7 +37,10 @@ export class ReplicaWeights {
     const placeOf = (index: number): Place => {
       const ref = spec.trainable[index]!;
       const variable = layers.variable(ref);
-      return { variable, data: new Float32Array(buffer, byteOffsets.get(ref.order), variable.size) };
+      const byteOffset = byteOffsets.get(ref.order);
+      if (byteOffset === undefined)
+        throw new StateError(`Weight ${ref.order} has no place in shared memory.`);
+      return { variable, data: new Float32Array(buffer, byteOffset, variable.size) };
     };
     this.#backend = backend;
     this.#own = spec.stage;

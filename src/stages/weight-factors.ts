@@ -12,50 +12,50 @@ import {
   type FactorComputation,
   type Factors,
   joinFactors,
+  PLAIN_FACTORS,
   type SampleProduct,
 } from '../backends/index.js';
-import { StateError } from '../errors.js';
 import { slotFreeCopy } from './slot-free-copy.js';
+
+/** Whether the factors of a gradient of so many elements are less to send than the gradient. */
+export function areFactorsSmaller(products: readonly SampleProduct[], gradientSize: number): boolean {
+  return products.reduce((sum, { factorSize }) => sum + factorSize, 0) < gradientSize;
+}
+
+interface Own {
+  readonly factors: Factors;
+  readonly computation: FactorComputation;
+}
 
 export class WeightFactors {
   readonly #backend: Backend;
   /** Of this replica's samples, by weight. */
-  readonly #own = new Map<number, Factors>();
+  readonly #own = new Map<number, Own>();
   /** Of the samples of others, by weight, in the order in which they came. */
   readonly #others = new Map<number, Factors[]>();
-  /** What is done with the factors, by weight. */
-  readonly #computations = new Map<number, FactorComputation>();
 
   constructor(backend: Backend) {
     this.#backend = backend;
   }
 
-  /**
-   * Whether the factors of a weight's gradient, of one or several micro-batches, are less to send than the gradient. Remembers
-   * the product for factors that come from others, who have other numbers of samples.
-   */
-  areWorthHolding(weight: number, products: readonly SampleProduct[], gradientSize: number): boolean {
-    this.#computations.set(weight, products[0]!.computation);
-    return products.reduce((sum, { factorSize }) => sum + factorSize, 0) < gradientSize;
-  }
-
   /** @param largestReceived elements of the largest received tensor that the factors may alias */
   hold(weight: number, products: readonly SampleProduct[], largestReceived: number): void {
     const { computation } = products[0]!;
-    const [left, right] = tf.tidy(() => [
+    const made = tf.tidy(() => [
       ...joinFactors(
         computation,
         products.map(({ factors }) => factors()),
       ),
     ]);
-    const held = (factor: tf.Tensor): tf.Tensor =>
-      tf.keep(slotFreeCopy(this.#backend, factor, largestReceived));
-    this.#own.set(weight, [held(left!), held(right!)]);
+    // Those of several micro-batches were joined in memory of their own.
+    const mayAlias = products.length === 1 ? largestReceived : 0;
+    const [left, right] = made.map(factor => tf.keep(slotFreeCopy(this.#backend, factor, mayAlias)));
+    this.#own.set(weight, { factors: [left!, right!], computation });
   }
 
   /** Of this replica's samples. They stay this object's. */
   of(weight: number): Factors | undefined {
-    return this.#own.get(weight);
+    return this.#own.get(weight)?.factors;
   }
 
   /** Joins those of another replica's samples. They stay the caller's, and must stay until `compute`. */
@@ -68,19 +68,15 @@ export class WeightFactors {
   /** A weight's gradient over the samples of all whose factors are here, if there are any. The caller's. */
   compute(weight: number): tf.Tensor | undefined {
     const own = this.#own.get(weight);
-    const all = [...(own === undefined ? [] : [own]), ...(this.#others.get(weight) ?? [])];
+    const all = [...(own === undefined ? [] : [own.factors]), ...(this.#others.get(weight) ?? [])];
     if (all.length === 0) return undefined;
-    const computation = this.#computations.get(weight);
-    if (computation === undefined) {
-      throw new StateError(
-        `Another replica sent factors for weight ${weight}, whose gradient is no product here.`,
-      );
-    }
+    // A user's layer may make a gradient otherwise in one replica, which then computes here what it has no kernel for.
+    const computation = own?.computation ?? PLAIN_FACTORS;
     return tf.tidy(() => computation.product(...joinFactors(computation, all)));
   }
 
   clear(): void {
-    for (const factors of this.#own.values()) tf.dispose([...factors]);
+    for (const { factors } of this.#own.values()) tf.dispose([...factors]);
     this.#own.clear();
     this.#others.clear();
   }

@@ -14,7 +14,7 @@ import {
 import { DeferredWeightGradients } from './backward.js';
 import type { StageLayers } from './layers.js';
 import { slotFreeCopy } from './slot-free-copy.js';
-import { WeightFactors } from './weight-factors.js';
+import { areFactorsSmaller, WeightFactors } from './weight-factors.js';
 
 export class WeightGradients {
   /** The weights that the stage owns, as in `StageSpec.trainable`, then its copies of others. */
@@ -85,15 +85,12 @@ export class WeightGradients {
   }
 
   /**
-   * Before W: takes gradients out of it that are less to send to another replica as factors of their products.
-   *
-   * @param isWhole whether these are all micro-batches of this replica, and every replica has some. If not, nothing is taken, but what
-   *   the products are is remembered: another replica, whose program is the same but whose micro-batches are fewer, may send factors
+   * Before W of all micro-batches: takes gradients out of it that are less to send to another replica as factors of their products.
+   * See `add` for `largestReceived`.
    */
-  takeFactors(deferred: readonly DeferredWeightGradients[], largestReceived: number, isWhole: boolean): void {
-    const products = DeferredWeightGradients.takeProducts(
-      deferred,
-      (index, parts) => this.areFactorsWanted(index, parts) && isWhole,
+  takeFactors(deferred: readonly DeferredWeightGradients[], largestReceived: number): void {
+    const products = DeferredWeightGradients.takeProducts(deferred, (index, parts) =>
+      this.areFactorsWanted(index, parts),
     );
     for (const [index, parts] of products) this.addFactors(index, parts, largestReceived);
   }
@@ -102,7 +99,7 @@ export class WeightGradients {
   areFactorsWanted(index: number, products: readonly SampleProduct[]): boolean {
     const weight = this.#spec.trainable[index];
     if (weight === undefined || weight.frozen) return false;
-    return this.#factors.areWorthHolding(index, products, this.variables[index]!.size);
+    return areFactorsSmaller(products, this.variables[index]!.size);
   }
 
   /** Adds a gradient that is the sum of `products`, without computing it. See `add` for `largestReceived`. */

@@ -19,7 +19,7 @@ it('is weights, or the factors of their gradients where a dense layer has smalle
     size => 4 * size,
   ) as [number, number, number];
   const weights = [convolution, dense + twice];
-  const bytesAt = (rows: number) => replicaBytesOf(graph, [2], rows);
+  const bytesAt = (rows: number, microBatches = 1) => replicaBytesOf(graph, [2], rows, microBatches);
   expect(bytesAt(3).map(stage => stage.weights)).toEqual(weights);
   // Rows × (inputs + units), in float32.
   expect(bytesAt(3).map(stage => stage.gradients)).toEqual([
@@ -28,4 +28,5 @@ it('is weights, or the factors of their gradients where a dense layer has smalle
   ]);
   expect(bytesAt(12).map(stage => stage.gradients)).toEqual([convolution, 4 * 12 * (48 + 20) + twice]);
   expect(bytesAt(100).map(stage => stage.gradients)).toEqual(weights);
+  expect(bytesAt(3, 2).map(stage => stage.gradients)).toEqual(weights);
 });

@@ -1,12 +1,21 @@
 /** Replicas whose weights are larger than what their samples make of them: gradients cross as factors where the backend has them. */
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeOnBackends } from '../helpers/backends.js';
 import { expectTensorsClose } from '../helpers/compare.js';
 import { uniform } from '../helpers/data.js';
 import type { ModelKind } from '../helpers/models.js';
-import { expectSameTraining, OPTIMIZERS, type OptimizerName, withPair } from './support.js';
+import {
+  expectSameTraining,
+  expectSameWeights,
+  OPTIMIZERS,
+  type OptimizerName,
+  start,
+  withPair,
+} from './support.js';
+
+const POISON = 'MILLRACE_POISON_SLOTS';
 
 const { layers } = tf;
 const INPUTS = 20;
@@ -61,7 +70,29 @@ const shapes = fc.record({
   hasPlaces: fc.boolean(),
 });
 
+/** One weight in all: but one of the replicas step nothing. */
+const single: ModelKind = {
+  name: 'one weight',
+  loss: 'meanSquaredError',
+  metrics: [],
+  build: () => tf.sequential({ layers: [layers.dense({ units: 9, useBias: false, inputShape: [INPUTS] })] }),
+  samples: (count, seed) => ({ x: uniform([count, INPUTS], seed), y: uniform([count, 9], seed + 1) }),
+};
+
+const plainly: Shape = { isShared: false, isPenalised: false, isFrozen: false, hasPlaces: false };
+
 describeOnBackends('replicas of wide layers', backend => {
+  // What goes on reading a slot that was given back shows as NaN.
+  let poison: string | undefined;
+  beforeAll(() => {
+    poison = process.env[POISON];
+    process.env[POISON] = '1';
+  });
+  afterAll(() => {
+    if (poison === undefined) delete process.env[POISON];
+    else process.env[POISON] = poison;
+  });
+
   it('train as plain fit does, however uneven their parts are', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -93,24 +124,72 @@ describeOnBackends('replicas of wide layers', backend => {
     );
   });
 
-  it('are clipped by the norm of what nobody has computed before', async () => {
-    const clipNorm = 0.05;
-    const kind = wide({ isShared: false, isPenalised: true, isFrozen: false, hasPlaces: false });
+  it.each([
+    [2, wide({ ...plainly, isPenalised: true })],
+    [3, single],
+  ])('are clipped by the norm of what nobody has computed before, %d of them', async (count, kind) => {
     const trained: tf.Tensor[][] = [];
-    for (const replicas of [1, 2]) {
-      await withPair(
-        kind,
-        backend,
-        { replicas, stages: 1, workers: replicas, clipNorm },
-        async ({ piped }, trainer) => {
-          const { x, y } = kind.samples(24, 5);
-          await trainer.fit(x, y, { batchSize: 8, epochs: 2, shuffle: false });
-          trained.push(piped.getWeights().map(weight => weight.clone()));
-          tf.dispose([x, y]);
-        },
-      );
+    for (const replicas of [1, count]) {
+      const options = { replicas, stages: 1, workers: replicas, clipNorm: 0.05 } as const;
+      await withPair(kind, backend, options, async ({ piped }, trainer) => {
+        const { x, y } = kind.samples(24, 5);
+        await trainer.fit(x, y, { batchSize: 8, epochs: 2, shuffle: false });
+        trained.push(piped.getWeights().map(weight => weight.clone()));
+        tf.dispose([x, y]);
+      });
     }
     expectTensorsClose(trained[1]!, trained[0]!, 'weight');
     tf.dispose(trained);
+  });
+
+  it('take weights that are set between two mini-batches, epochs or fits', async () => {
+    const kind = wide(plainly);
+    await withPair(kind, backend, { replicas: 2 }, async (pair, trainer) => {
+      start(pair, 'adam', 5);
+      const { x, y } = kind.samples(20, 5);
+      const halve = (model: tf.LayersModel): void =>
+        tf.tidy(() => model.setWeights(model.getWeights().map(weight => tf.mul(weight, 0.5))));
+      const args = (model: tf.LayersModel) => ({
+        batchSize: 8,
+        epochs: 2,
+        shuffle: false,
+        verbose: 0 as const,
+        callbacks: {
+          onBatchEnd: async (batch: number) => (batch === 1 ? halve(model) : undefined),
+          onEpochEnd: async (epoch: number) => (epoch === 0 ? halve(model) : undefined),
+        },
+      });
+      for (const _ of [1, 2]) {
+        await pair.plain.fit(x, y, args(pair.plain));
+        await trainer.fit(x, y, args(pair.piped));
+        for (const model of [pair.plain, pair.piped]) halve(model);
+      }
+      await pair.plain.fit(x, y, { ...args(pair.plain), callbacks: {} });
+      await trainer.fit(x, y, { ...args(pair.piped), callbacks: {} });
+      expectSameWeights(pair, 1e-4);
+      tf.dispose([x, y]);
+    });
+  });
+
+  it('begin anew after a fit that was broken off', async () => {
+    const kind = wide(plainly);
+    await withPair(kind, backend, { replicas: 2 }, async (pair, trainer) => {
+      const { x, y } = kind.samples(40, 5);
+      const stop = new AbortController();
+      const broken = trainer.fit(x, y, {
+        batchSize: 4,
+        epochs: 50,
+        signal: stop.signal,
+        callbacks: { onBatchEnd: async (batch: number) => (batch === 3 ? stop.abort() : undefined) },
+      });
+      await expect(broken).rejects.toThrow();
+      tf.dispose([x, y]);
+      await expectSameTraining(pair, trainer, {
+        sampleCount: 21,
+        optimizer: 'adam',
+        seed: 5,
+        fit: { batchSize: 8 },
+      });
+    });
   });
 });

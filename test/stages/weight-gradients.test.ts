@@ -147,12 +147,23 @@ describeOnBackends('weight gradients', name => {
       );
     });
 
-    it('refuse factors of a gradient that is no product here', () => {
+    it('are computed where this replica has no samples, or no product', () => {
       const { gradients, variables } = replicas();
-      const [x, dz] = [uniform([1, INPUTS], 1), uniform([1, UNITS], 2)];
-      gradients[1]!.addFromReplica([undefined, x, dz]);
-      expect(() => gradients[1]!.computeFactors()).toThrow(/weight 1, whose gradient is no product here/);
-      tf.dispose([variables, x, dz]);
+      const [x, dz, own] = [uniform([2, INPUTS], 1), uniform([2, UNITS], 2), uniform([INPUTS, UNITS], 3)];
+      const expected = tf.tidy(() => tf.matMul(x as tf.Tensor2D, dz as tf.Tensor2D, true));
+      const stepper = gradients[1]!;
+      const { numTensors } = tf.memory();
+      for (const besides of [undefined, own]) {
+        if (besides !== undefined) stepper.add(1, tf.clone(besides), 0);
+        stepper.addFromReplica([undefined, x, dz]);
+        stepper.computeFactors();
+        const sum = tf.tidy(() => (besides === undefined ? tf.clone(expected) : tf.add(expected, besides)));
+        expectTensorsClose([stepper.ofEntries[0]!], [sum], 'gradient');
+        sum.dispose();
+        stepper.clear();
+      }
+      expect(tf.memory().numTensors).toBe(numTensors);
+      tf.dispose([variables, x, dz, own, expected]);
     });
   });
 });

@@ -381,4 +381,17 @@ describe('the driver’s bell', () => {
     consumer.release(consumer.receive());
     expect(control.bell).toBe(rings.publish + rings.release);
   });
+
+  it('does not ring for released slots where that is not asked for', () => {
+    const { arena, layout } = makeChannel(1, 64, { from: 'driver', to: 0 });
+    const control = ControlBlock.create(0);
+    const feed = new SharedMemoryLinks(arena, new Waiter(control)).openSender(layout);
+    const fed = new SharedMemoryLinks(arena, new Waiter(control), { ringsOnRelease: false }).openReceiver(
+      layout,
+    );
+    feed.publish(feed.claim());
+    fed.release(fed.receive());
+    expect(control.bell).toBe(0);
+    expect(feed.tryClaim()).toBe(0);
+  });
 });

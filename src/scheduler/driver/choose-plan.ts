@@ -160,7 +160,7 @@ function judgeCuts(
 ): PlanChoice {
   const { replicas, batchSize, memory, memoryLimit } = question;
   const rows = rowsOf(question, microBatchCount);
-  const costs = planCostsOf(question, cuts, rows);
+  const costs = planCostsOf(question, cuts, microBatchCount, rows);
   const cost = actionCostOf(costs);
   const schedule = question.scheduleOf(microBatchCount, cost);
   assertWithin(memory.workerBytes(cuts, { replicas, batchSize, schedule, recompute }), memoryLimit);
@@ -238,10 +238,11 @@ function lowerAll(schedule: Schedule, replicas: number, recompute: RecomputeMode
 function planCostsOf(
   { graph, batchSize, replicas, costs }: PlanQuestion,
   cuts: Cuts,
+  microBatchCount: number,
   rows: number,
 ): PlanCosts {
   const [stages, doubled] = [rows, 2 * rows].map(count => stageCosts(costs.at(count), cuts));
-  const exchanged = replicaBytesOf(graph, cuts, rows);
+  const exchanged = replicaBytesOf(graph, cuts, rows, microBatchCount);
   const copyMs = (bytes: number): number => (replicas === 1 ? 0 : (bytes / replicas) * TRANSPORT.msPerByte);
   return {
     batchSize,

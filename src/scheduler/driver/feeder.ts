@@ -1,7 +1,6 @@
 /**
- * Writes mini-batches into the rings of the stages that need them, as far as free slots allow. It never waits: where a ring
- * is full it remembers the place and goes on at the next call, so the main thread stays free and only the rings bound what
- * is in flight.
+ * Writes mini-batches into the rings of the stages that need them, as far as free slots allow: sessions have some for all mini-batches
+ * under way. It never waits: where a ring is full it remembers the place and goes on at the next call.
  */
 import type { CutModel } from '../../model/index.js';
 import { modelStageOf, replicaOf } from '../../protocol/replica.js';

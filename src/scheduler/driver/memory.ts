@@ -7,7 +7,8 @@
  *
  * Not counted: the engine itself (some 50 to 150 MB a worker on tensorflow), scratch space of kernels, what layers keep inside
  * them (gates of recurrent layers, inner layers of nested models), gradients of activations while one is made from the
- * other, and the shared memory of messages and of weights and slots on their way to the main thread.
+ * other, and the shared memory of messages, of the weights that replicas read from each other, and of
+ * weights and slots on their way to the main thread.
  */
 import { type ModelGraph, trainableWeights } from '../../model/index.js';
 import type { Schedule } from '../../protocol/schedule.js';

@@ -11,10 +11,16 @@ export interface ReplicaBytes {
 }
 
 /**
- * Of every stage, all replicas' shares together, for micro-batches of so many rows. Gradients cross as factors on TensorFlow alone;
- * on other backends they are a smaller part of what everything takes.
+ * Of every stage, all replicas' shares together, for so many micro-batches of so many rows. Factors are taken to cross only where there
+ * is one micro-batch: of several, W is seldom one action. They cross on TensorFlow alone; on other backends gradients are a smaller
+ * part of what everything takes.
  */
-export function replicaBytesOf(graph: ModelGraph, cuts: Cuts, rows: number): readonly ReplicaBytes[] {
+export function replicaBytesOf(
+  graph: ModelGraph,
+  cuts: Cuts,
+  rows: number,
+  microBatchCount: number,
+): readonly ReplicaBytes[] {
   const { nodes, layers } = graph;
   const shapes = inferShapes(graph, profileShapes(graph, rows));
   const bytesOf = (values: readonly number[]): number =>
@@ -26,7 +32,7 @@ export function replicaBytesOf(graph: ModelGraph, cuts: Cuts, rows: number): rea
       ({ weights, gradients }, index) => {
         const { layer, weightBytes } = layers[index]!;
         const first = calls.find(call => call.layer === index)!;
-        const isProduct = layer.getClassName() === 'Dense';
+        const isProduct = microBatchCount === 1 && layer.getClassName() === 'Dense';
         const factorBytes = isProduct ? bytesOf([...first.inputs, ...first.outputs]) : weightBytes;
         return { weights: weights + weightBytes, gradients: gradients + Math.min(weightBytes, factorBytes) };
       },

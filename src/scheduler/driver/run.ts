@@ -1,8 +1,8 @@
 /**
  * Runs a session over a source of mini-batches, as an Observable of step reports.
  *
- * Backpressure is the rings': a mini-batch is taken from the source only when fewer than `STEPS_IN_FLIGHT` are under way,
- * and its micro-batches are written as slots become free. Nothing is buffered in RxJS operators, which have no bound. The
+ * Backpressure is the workers': a mini-batch is taken from the source only when fewer than `STEPS_IN_FLIGHT` are under way,
+ * and for so many the rings have slots. Nothing is buffered in RxJS operators, which have no bound. The
  * source decides by when it yields how far training runs ahead of its callbacks.
  *
  * Unsubscribing stops the workers: no further step is handed out and those under way are poisoned, because whoever

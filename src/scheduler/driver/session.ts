@@ -8,6 +8,7 @@ import {
   inferShapes,
   maskSizes,
   replicaGradients,
+  replicaMessage,
   sharedWeights,
   shareWeights,
 } from '../../model/index.js';
@@ -278,7 +279,7 @@ function slotBytes(channel: ChannelEnds, { cut, shares }: SizeFacts, geometry: S
   if (pass === 'tied-gradient') return tiedBytes(cut, to, from);
   if (pass === 'tied-weight') return tiedBytes(cut, from, to);
   if (pass === 'replica-gradient')
-    return messageBytes(replicaGradients(cut, to, replicaOfEnd(channel.to), shares));
+    return messageBytes(replicaGradients(replicaMessage(cut, to, replicaOfEnd(channel.to), shares)));
   if (pass === 'replica-weight') return messageBytes([]);
   const [earlier, later] = pass === 'forward' ? [from, to] : [to, from];
   const { values, gradientValues } = cut.edges.find(edge => edge.from === earlier && edge.to === later)!;

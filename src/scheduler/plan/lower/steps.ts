@@ -7,7 +7,9 @@
  *
  *   - the owner of a tied weight sums the gradients of all stages that have a copy, steps, and sends the weight back
  *   - replicas: each steps a share of the weights, for which the others send it their gradients (a reduce-scatter), and
- *     sends the stepped weights back (an all-gather)
+ *     tells them when the stepped weights are in the memory that all read them from (an all-gather). Nobody writes there while
+ *     others read: a stage steps behind the gradients of all replicas, which they send behind their last W, and it begins its
+ *     next F behind the word of all replicas
  *   - clipping by global norm: stage 0 adds up the squared norms of all stages and tells everybody
  *
  *   stage 0, owner   … 0W3                        0G<1 [0N<1 0T>1] 0S 0V>1
@@ -19,7 +21,7 @@
  * No circle of waits can arise. Gradients leave right after a stage's own last W, which waits for no exchange (those of a
  * tied weight's owner once it has the copies' gradients); everything at the end of a program comes behind all of that
  * worker's W's, and there every worker first takes gradients, of copies and then of replicas, exchanges norms, steps,
- * sends weights, and takes weights last.
+ * sends weights or word of them, and takes those of others last.
  */
 import type { Action, ExchangeAction, ExchangePass, Program } from '../../../protocol/action.js';
 import type { StageTie } from '../../../protocol/topology.js';

@@ -84,7 +84,7 @@ function compileProgram(
     channel[index] = used;
     if (action.kind === 'send') return;
     if (isExchange(action)) {
-      releases.add(index, used);
+      releases.add(lastUses.ofExchange(action, index), used);
       return;
     }
     for (const microBatch of action.microBatches) {

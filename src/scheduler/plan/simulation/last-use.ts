@@ -3,16 +3,19 @@
  * which reads the stage's inputs and output gradients; otherwise F.
  *
  * Until then the micro-batch is *live* on the stage: its activations are kept, and so are the slots that its
- * messages arrived in. What is exchanged once a mini-batch is copied when it is received, and its slot released at once.
+ * messages arrived in. What is exchanged once a mini-batch is copied when it is received, and its slot released at once, but for
+ * gradients of replicas: those may be factors, which are read until the step.
  */
-import type { Action, Program } from '../../../protocol/action.js';
+import type { Action, ExchangeAction, Program } from '../../../protocol/action.js';
 
 export class LastUses {
   /** By stage, then micro-batch. */
   readonly #indexOf = new Map<number, number[]>();
+  readonly #stepOf = new Map<number, number>();
 
   constructor(program: Program) {
     program.forEach((action, index) => {
+      if (action.kind === 'step') this.#stepOf.set(action.stage, index);
       if (!isCompute(action)) return;
       let ofStage = this.#indexOf.get(action.stage);
       if (ofStage === undefined) {
@@ -26,6 +29,11 @@ export class LastUses {
   /** Position of the last compute action; undefined if there is none. */
   indexOf(stage: number, microBatch: number): number | undefined {
     return this.#indexOf.get(stage)?.[microBatch];
+  }
+
+  /** The same of what was received at `index`. */
+  ofExchange({ stage, pass }: ExchangeAction, index: number): number {
+    return (pass === 'replica-gradient' ? this.#stepOf.get(stage) : undefined) ?? index;
   }
 }
 
