@@ -6,6 +6,7 @@ import type { Backend, BackendLoader } from './backend.js';
 import { loadCpuBackend, registerResizeNearestGradient } from './cpu/index.js';
 import { registerDilatedGradients } from './gradients/dilated-convolution.js';
 import { registerMissingGradients } from './gradients/missing-gradients.js';
+import { registerTileGradient } from './gradients/tile.js';
 import { loadTensorflowBackend, prepareAddon, registerDenseBincount } from './tensorflow/index.js';
 import { loadWasmBackend } from './wasm/index.js';
 import { registerWasmTrainingKernels } from './wasm/kernels/index.js';
@@ -36,6 +37,7 @@ export { joinStatistics } from './whole-statistics.js';
 // At import: main thread and workers both come through here, a gradient belongs to no backend, and plain models profit.
 registerDilatedGradients();
 registerMissingGradients();
+registerTileGradient();
 registerDenseBincount();
 registerResizeNearestGradient();
 registerWasmTrainingKernels();

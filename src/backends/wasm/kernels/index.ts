@@ -20,6 +20,7 @@ import { maxPool3dGradReplacement, maxPoolGradReplacement } from './max-pool-gra
 import { maxPool3dReplacement } from './max-pool3d.js';
 import { type Kernel, type Replacement, registerMissing, registerReplacement } from './replace.js';
 import { withExplicitPadding } from './same-padding.js';
+import { sliceReplacement } from './slice.js';
 import { sumReplacement } from './sum.js';
 import { transposeReplacement } from './transpose.js';
 import { unsortedSegmentSum } from './unsorted-segment-sum.js';
@@ -50,6 +51,7 @@ const REPLACEMENTS: Readonly<Record<string, Replacement>> = {
   MaxPool3D: maxPool3dReplacement,
   MaxPool3DGrad: maxPool3dGradReplacement,
   MaxPoolGrad: maxPoolGradReplacement,
+  Slice: sliceReplacement,
   Sum: sumReplacement,
   Transpose: transposeReplacement,
   _FusedMatMul: fusedMatMulReplacement,
