@@ -22,6 +22,7 @@ export function registerTileGradient(): void {
 
 /** One axis after the other, each as the middle one of three: what comes before, the copies, one copy with all that comes after. */
 function sumOfCopies(dy: tf.Tensor, shape: readonly number[], reps: readonly number[]): tf.Tensor {
+  if (dy.size === 0) return tf.zeros([...shape]);
   let sum = dy;
   let before = 1;
   for (const [axis, size] of shape.entries()) {

@@ -56,6 +56,19 @@ describeOnBackends('the gradient of tiling', () => {
     );
   });
 
+  it('is zero where there are no copies', () => {
+    tf.tidy(() => {
+      const gradient = tf.grad((input: tf.Tensor) => tf.tile(input, [0, 2]))(
+        uniform([2, 3], 1),
+        tf.zeros([0, 6]),
+      );
+      expect([gradient.shape, [...gradient.dataSync()]]).toEqual([
+        [2, 3],
+        [0, 0, 0, 0, 0, 0],
+      ]);
+    });
+  });
+
   it('is replaced once', () => {
     const gradient = tf.getGradient('Tile');
     registerTileGradient();
