@@ -27,6 +27,7 @@ export {
   type Factors,
   joinFactors,
   joinProducts,
+  makeFactors,
   PLAIN_FACTORS,
   type SampleProduct,
   sampleProductOf,

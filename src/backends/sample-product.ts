@@ -53,13 +53,13 @@ export function joinFactors({ join }: FactorComputation, parts: readonly Factors
   return [join(parts.map(([left]) => left)), join(parts.map(([, right]) => right))];
 }
 
+/** Makes the factors of all samples, in the caller's scope. */
+export function makeFactors(parts: readonly SampleProduct[]): Factors {
+  const made = parts.map(({ factors }) => factors());
+  return joinFactors(parts[0]!.computation, made);
+}
+
 /** The sum of what the thunks give, as one product. */
 export function joinProducts(parts: readonly SampleProduct[]): tf.Tensor {
-  const { computation } = parts[0]!;
-  const made = (): Factors =>
-    joinFactors(
-      computation,
-      parts.map(({ factors }) => factors()),
-    );
-  return tf.tidy(() => computation.product(...made()));
+  return tf.tidy(() => parts[0]!.computation.product(...makeFactors(parts)));
 }

@@ -180,9 +180,7 @@ export class StageStep {
       variables: gradients.variables,
       seeds: new Map([[penalty.id, tf.scalar(1)]]),
     });
-    for (const [index, gradient] of deferred.compute().entries()) {
-      if (gradient !== undefined) gradients.add(index, gradient, 0);
-    }
+    gradients.addAll([deferred], 0);
     disposeTape(tape);
     sums.addPenalty(penalty.dataSync()[0]!);
     penalty.dispose();

@@ -12,6 +12,7 @@ import {
   type FactorComputation,
   type Factors,
   joinFactors,
+  makeFactors,
   PLAIN_FACTORS,
   type SampleProduct,
 } from '../backends/index.js';
@@ -41,12 +42,7 @@ export class WeightFactors {
   /** @param largestReceived elements of the largest received tensor that the factors may alias */
   hold(weight: number, products: readonly SampleProduct[], largestReceived: number): void {
     const { computation } = products[0]!;
-    const made = tf.tidy(() => [
-      ...joinFactors(
-        computation,
-        products.map(({ factors }) => factors()),
-      ),
-    ]);
+    const made = tf.tidy(() => [...makeFactors(products)]);
     // Those of several micro-batches were joined in memory of their own.
     const mayAlias = products.length === 1 ? largestReceived : 0;
     const [left, right] = made.map(factor => tf.keep(slotFreeCopy(this.#backend, factor, mayAlias)));

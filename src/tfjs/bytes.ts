@@ -16,7 +16,7 @@ export function sharedBytesOf(tensors: readonly tf.Tensor[]): TensorBytes[] {
 }
 
 /** Where tensors lie one after another, each at an aligned offset. */
-export function layOut(tensors: readonly tf.Tensor[]): {
+export function layOut(tensors: readonly Pick<tf.Tensor, 'size' | 'dtype'>[]): {
   readonly byteOffsets: readonly number[];
   readonly byteLength: number;
 } {

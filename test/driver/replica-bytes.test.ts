@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, expect, it } from 'vitest';
 import { readGraph } from '#internal/model/index.js';
+import { valueBytes } from '#internal/scheduler/driver/measure.js';
 import { replicaBytesOf } from '#internal/scheduler/driver/replica-bytes.js';
 
 beforeAll(() => tf.setBackend('cpu'));
@@ -19,7 +20,8 @@ it('is weights, or the factors of their gradients where a dense layer has smalle
     size => 4 * size,
   ) as [number, number, number];
   const weights = [convolution, dense + twice];
-  const bytesAt = (rows: number, microBatches = 1) => replicaBytesOf(graph, [2], rows, microBatches);
+  const bytesAt = (rows: number, microBatches = 1) =>
+    replicaBytesOf(graph, [2], valueBytes(graph, rows), microBatches);
   expect(bytesAt(3).map(stage => stage.weights)).toEqual(weights);
   // Rows × (inputs + units), in float32.
   expect(bytesAt(3).map(stage => stage.gradients)).toEqual([

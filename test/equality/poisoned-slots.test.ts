@@ -2,23 +2,14 @@
  * Freed slots are filled with NaN here. A tensor that goes on reading a slot after its release then gives NaN, where it
  * would else be right as long as nobody happens to write there.
  */
-import { afterAll, beforeAll, it } from 'vitest';
+import { it } from 'vitest';
 import { describeOnBackends } from '../helpers/backends.js';
 import { MODEL_KINDS } from '../helpers/models.js';
+import { poisonFreedSlots } from '../helpers/poison.js';
 import { expectSameInference, expectSameTraining, withPair } from './support.js';
 
-const POISON = 'MILLRACE_POISON_SLOTS';
-
 describeOnBackends('nothing reads a slot that was freed', backend => {
-  let before: string | undefined;
-  beforeAll(() => {
-    before = process.env[POISON];
-    process.env[POISON] = '1';
-  });
-  afterAll(() => {
-    if (before === undefined) delete process.env[POISON];
-    else process.env[POISON] = before;
-  });
+  poisonFreedSlots();
 
   const SCHEDULES = ['1f1b', 'gpipe', 'interleaved', 'zb-v'] as const;
   it.each(MODEL_KINDS.map((kind, index) => [kind.name, SCHEDULES[index % SCHEDULES.length]!, kind] as const))(

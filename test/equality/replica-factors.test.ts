@@ -1,11 +1,12 @@
 /** Replicas whose weights are larger than what their samples make of them: gradients cross as factors where the backend has them. */
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { describeOnBackends } from '../helpers/backends.js';
 import { expectTensorsClose } from '../helpers/compare.js';
 import { uniform } from '../helpers/data.js';
 import type { ModelKind } from '../helpers/models.js';
+import { poisonFreedSlots } from '../helpers/poison.js';
 import {
   expectSameTraining,
   expectSameWeights,
@@ -14,8 +15,6 @@ import {
   start,
   withPair,
 } from './support.js';
-
-const POISON = 'MILLRACE_POISON_SLOTS';
 
 const { layers } = tf;
 const INPUTS = 20;
@@ -82,16 +81,7 @@ const single: ModelKind = {
 const plainly: Shape = { isShared: false, isPenalised: false, isFrozen: false, hasPlaces: false };
 
 describeOnBackends('replicas of wide layers', backend => {
-  // What goes on reading a slot that was given back shows as NaN.
-  let poison: string | undefined;
-  beforeAll(() => {
-    poison = process.env[POISON];
-    process.env[POISON] = '1';
-  });
-  afterAll(() => {
-    if (poison === undefined) delete process.env[POISON];
-    else process.env[POISON] = poison;
-  });
+  poisonFreedSlots();
 
   it('train as plain fit does, however uneven their parts are', async () => {
     await fc.assert(

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Backend, loadBackend, type SampleProduct } from '#internal/backends/index.js';
+import { type Backend, loadBackend, PLAIN_FACTORS, type SampleProduct } from '#internal/backends/index.js';
 import type { StageSpec } from '#internal/protocol/stage-spec.js';
 import type { StageLayers } from '#internal/stages/layers.js';
 import { WeightGradients } from '#internal/stages/weight-gradients.js';
@@ -67,10 +67,7 @@ describeOnBackends('weight gradients', name => {
       return {
         factorSize: x.size + dz.size,
         factors: () => [tf.clone(x), tf.clone(dz)],
-        computation: {
-          product: (left, right) => tf.matMul(left as tf.Tensor2D, right as tf.Tensor2D, true),
-          join: parts => tf.concat([...parts]),
-        },
+        computation: PLAIN_FACTORS,
       };
     }
 

@@ -23,10 +23,10 @@ import {
   type StageCost,
   steadyPeriod,
 } from '../plan/index.js';
-import { cutBytes, type MeasuredCosts, type UnitCost } from './measure.js';
+import { cutBytes, type MeasuredCosts, type UnitCost, valueBytes } from './measure.js';
 import { assertWithin, firstThatFits, ifItFits, type ModelMemory, thoseThatFit } from './memory.js';
 import { type ModelProblem, withActivationsKept } from './partition-problem.js';
-import { replicaBytesOf } from './replica-bytes.js';
+import { NO_EXCHANGE, replicaBytesOf } from './replica-bytes.js';
 import type { ScheduleOf } from './schedules-of.js';
 import { STEPS_IN_FLIGHT } from './session.js';
 
@@ -138,7 +138,7 @@ function balancedCuts(question: PlanQuestion, microBatchCount: number, recompute
         ...unit,
         ...halves(unitCosts[index]!, microBatchCount, recompute),
       })),
-      cutBytes: cutBytes(graph, problem.allowedCuts, rows),
+      cutBytes: cutBytes(graph, problem.allowedCuts, valueBytes(graph, rows)),
     },
     stageCount,
     {
@@ -242,8 +242,10 @@ function planCostsOf(
   rows: number,
 ): PlanCosts {
   const [stages, doubled] = [rows, 2 * rows].map(count => stageCosts(costs.at(count), cuts));
-  const exchanged = replicaBytesOf(graph, cuts, rows, microBatchCount);
-  const copyMs = (bytes: number): number => (replicas === 1 ? 0 : (bytes / replicas) * TRANSPORT.msPerByte);
+  const bytes = valueBytes(graph, rows);
+  const exchanged =
+    replicas === 1 ? stages!.map(() => NO_EXCHANGE) : replicaBytesOf(graph, cuts, bytes, microBatchCount);
+  const copyMs = (of: number): number => (of / replicas) * TRANSPORT.msPerByte;
   return {
     batchSize,
     microBatchRows: rows,
@@ -260,9 +262,9 @@ function planCostsOf(
         stepMs: stage.stepMs / replicas + copyMs(exchanged[index]!.weights),
       };
     }),
-    messages: cutBytes(graph, cuts, rows).map(bytes => ({
-      ms: TRANSPORT.msPerMessage + bytes * TRANSPORT.msPerByte,
-      msPerRow: (bytes * TRANSPORT.msPerByte) / rows,
+    messages: cutBytes(graph, cuts, bytes).map(crossing => ({
+      ms: TRANSPORT.msPerMessage + crossing * TRANSPORT.msPerByte,
+      msPerRow: (crossing * TRANSPORT.msPerByte) / rows,
     })),
     replicaMessageMs: exchanged.map(({ gradients }) => TRANSPORT.msPerMessage + copyMs(gradients)),
   };

@@ -133,17 +133,19 @@ async function measureUnits(
   });
 }
 
-/** Bytes of activations that cross each of the cuts for a micro-batch of so many rows. */
-export function cutBytes(graph: ModelGraph, cuts: readonly number[], rows: number): number[] {
-  const shapes = inferShapes(graph, profileShapes(graph, rows));
-  const bytes = shapes.map(
+/** Bytes of every value of the graph for a micro-batch of so many rows. */
+export function valueBytes(graph: ModelGraph, rows: number): readonly number[] {
+  return inferShapes(graph, profileShapes(graph, rows)).map(
     shape => shape.reduce((size, axis) => size * axis, 1) * Float32Array.BYTES_PER_ELEMENT,
   );
+}
+
+/** Bytes of activations that cross each of the cuts, from those of every value. */
+export function cutBytes(graph: ModelGraph, cuts: readonly number[], bytes: readonly number[]): number[] {
   return cuts.map(position => crossingValues(graph, position).reduce((sum, id) => sum + bytes[id]!, 0));
 }
 
-/** Shapes of the model's inputs; open axes have the size that is measured. */
-export function profileShapes(graph: ModelGraph, rows: number): number[][] {
+function profileShapes(graph: ModelGraph, rows: number): number[][] {
   return graph.inputs.map(value =>
     graph.values[value]!.shape.map((size, axis) => size ?? (axis === 0 ? rows : PROFILE_AXIS)),
   );

@@ -1,7 +1,6 @@
 /** How much replicas exchange at the end of a mini-batch, for the planner. */
-import { inferShapes, type ModelGraph } from '../../model/index.js';
+import type { ModelGraph } from '../../model/index.js';
 import type { Cuts } from '../plan/index.js';
-import { profileShapes } from './measure.js';
 
 export interface ReplicaBytes {
   /** What is stepped, and written for the others to read. */
@@ -10,21 +9,21 @@ export interface ReplicaBytes {
   readonly gradients: number;
 }
 
+export const NO_EXCHANGE: ReplicaBytes = { weights: 0, gradients: 0 };
+
 /**
- * Of every stage, all replicas' shares together, for so many micro-batches of so many rows. Factors are taken to cross only where there
- * is one micro-batch: of several, W is seldom one action. They cross on TensorFlow alone; on other backends gradients are a smaller
- * part of what everything takes.
+ * Of every stage, all replicas' shares together. Factors are taken to cross only where there is one micro-batch: of several, W is
+ * seldom one action. They cross on TensorFlow alone; on other backends gradients are a smaller part of what everything takes.
+ *
+ * @param bytes of every value, for one micro-batch
  */
 export function replicaBytesOf(
-  graph: ModelGraph,
+  { nodes, layers }: ModelGraph,
   cuts: Cuts,
-  rows: number,
+  bytes: readonly number[],
   microBatchCount: number,
 ): readonly ReplicaBytes[] {
-  const { nodes, layers } = graph;
-  const shapes = inferShapes(graph, profileShapes(graph, rows));
-  const bytesOf = (values: readonly number[]): number =>
-    values.reduce((sum, id) => sum + shapes[id]!.reduce((size, axis) => size * axis, BYTES), 0);
+  const bytesOf = (values: readonly number[]): number => values.reduce((sum, id) => sum + bytes[id]!, 0);
   const bounds = [0, ...cuts, nodes.length];
   return bounds.slice(1).map((end, stage) => {
     const calls = nodes.slice(bounds[stage], end);
@@ -36,9 +35,7 @@ export function replicaBytesOf(
         const factorBytes = isProduct ? bytesOf([...first.inputs, ...first.outputs]) : weightBytes;
         return { weights: weights + weightBytes, gradients: gradients + Math.min(weightBytes, factorBytes) };
       },
-      { weights: 0, gradients: 0 },
+      NO_EXCHANGE,
     );
   });
 }
-
-const BYTES = Float32Array.BYTES_PER_ELEMENT;

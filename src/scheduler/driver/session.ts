@@ -253,7 +253,6 @@ function slotBytes(channel: ChannelEnds, { cut, shares }: SizeFacts, geometry: S
   const [from, to] = [channel.from, channel.to].map(end =>
     end === 'driver' ? end : modelStageOf(end, stageCount),
   ) as [Peer, Peer];
-  const replicaOfEnd = (end: Peer): number => replicaOf(end as number, stageCount);
   const rows = geometry.microBatchRows;
   const batched = ({ dtype, shape }: TensorHeader): TensorHeader => ({ dtype, shape: [rows, ...shape] });
   const ofStage = (stage: number) => cut.stages[stage]!;
@@ -278,8 +277,10 @@ function slotBytes(channel: ChannelEnds, { cut, shares }: SizeFacts, geometry: S
   if (pass === 'partial-norm' || pass === 'total-norm') return messageBytes([SCALAR]);
   if (pass === 'tied-gradient') return tiedBytes(cut, to, from);
   if (pass === 'tied-weight') return tiedBytes(cut, from, to);
-  if (pass === 'replica-gradient')
-    return messageBytes(replicaGradients(replicaMessage(cut, to, replicaOfEnd(channel.to), shares)));
+  if (pass === 'replica-gradient') {
+    const stepper = replicaOf(channel.to as number, stageCount);
+    return messageBytes(replicaGradients(replicaMessage(cut, to, stepper, shares)));
+  }
   if (pass === 'replica-weight') return messageBytes([]);
   const [earlier, later] = pass === 'forward' ? [from, to] : [to, from];
   const { values, gradientValues } = cut.edges.find(edge => edge.from === earlier && edge.to === later)!;

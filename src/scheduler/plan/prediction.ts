@@ -4,7 +4,7 @@
  * Costs are kept as lines over the rows of a micro-batch (a price of the call, and one for each row), so that a plan made for
  * one size of mini-batch says what another one takes.
  */
-import type { Program } from '../../protocol/action.js';
+import type { Pass, Program } from '../../protocol/action.js';
 import type { ActionCost } from './costs.js';
 import { type Simulation, simulate } from './simulate.js';
 import type { SlotCounts } from './simulation/run.js';
@@ -89,6 +89,10 @@ export function actionCostOf(costs: PlanCosts, microBatchRows?: readonly number[
   };
   const isThere = (microBatch: number): boolean =>
     microBatchRows === undefined || (microBatchRows[microBatch] ?? 0) > 0;
+  const replicaExchangeMs = (pass: Pass, stage: number): number | undefined => {
+    if (pass === 'replica-weight') return SIGNAL_MS;
+    return pass === 'replica-gradient' ? replicaMessageMs[stage]! : undefined;
+  };
   /** Schedules take micro-batches in order: the gradients of the first one are where the sums begin. */
   const accumulationOf = ({ accumulateMs }: StageCost, microBatches: readonly number[]): number =>
     microBatches.includes(0) || !microBatches.some(isThere) ? 0 : accumulateMs;
@@ -108,16 +112,15 @@ export function actionCostOf(costs: PlanCosts, microBatchRows?: readonly number[
       case 'step':
         return stages[stage]!.stepMs;
       case 'send': {
-        if (action.pass === 'replica-gradient') return replicaMessageMs[stage]!;
-        if (action.pass === 'replica-weight') return SIGNAL_MS;
+        const exchangeMs = replicaExchangeMs(action.pass, stage);
+        if (exchangeMs !== undefined) return exchangeMs;
         // An activation crosses the cut behind its stage, a gradient the one before.
         const message = messages[action.pass === 'backward' ? stage - 1 : stage];
         return message === undefined ? 0 : priceOf(message, action.microBatches);
       }
       case 'receive':
         // Others are read where they lie.
-        if (action.pass === 'replica-weight') return SIGNAL_MS;
-        return action.pass === 'replica-gradient' ? replicaMessageMs[stage]! : 0;
+        return replicaExchangeMs(action.pass, stage) ?? 0;
     }
   };
 }

@@ -16,6 +16,7 @@ export const sliceReplacement: Replacement = original => (backend, inputs, attrs
   const heap = heapWords(backend);
   const [source, target] = [x, out].map(tensor => addressOf(backend, tensor) / heap.BYTES_PER_ELEMENT);
   const { outer, run } = runsOf(x.shape, size);
+  const strides = tf.util.computeStrides(x.shape);
   let next = target!;
   const copy = (axis: number, from: number): void => {
     if (axis === outer) {
@@ -23,10 +24,9 @@ export const sliceReplacement: Replacement = original => (backend, inputs, attrs
       next += run;
       return;
     }
-    const stride = x.shape.slice(axis + 1).reduce((product, length) => product * length, 1);
-    for (let index = 0; index < size[axis]!; index++) copy(axis + 1, from + index * stride);
+    for (let index = 0; index < size[axis]!; index++) copy(axis + 1, from + index * strides[axis]!);
   };
-  copy(0, source! + offsetOf(x.shape, begin));
+  copy(0, source! + tf.slice_util.computeFlatOffset(begin, strides));
   return out;
 };
 
@@ -40,8 +40,4 @@ function runsOf(
   while (outer > 0 && size[outer - 1] === shape[outer - 1]) run *= size[--outer]!;
   if (outer > 0) run *= size[--outer]!;
   return { outer, run };
-}
-
-function offsetOf(shape: readonly number[], begin: readonly number[]): number {
-  return shape.reduce((offset, length, axis) => offset * length + begin[axis]!, 0);
 }
