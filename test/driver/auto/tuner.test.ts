@@ -117,6 +117,28 @@ it('does not count what is slow only while everything is new', async () => {
   expect(training.plan.replicas).toBe(2);
 });
 
+it('lets no moment of disturbance decide about long training', async () => {
+  // Something else takes the machine for a third of a second, just when two replicas are timed.
+  const training: Training = new Training({
+    workers: 2,
+    stepMs: ({ replicas }) => {
+      const isDisturbed = training.nowMs > 1_020 && training.nowMs < 1_350;
+      return replicas === 1 ? 16 : isDisturbed ? 30 : 10;
+    },
+  });
+  await training.train(10_000);
+  expect(training.tuner.tried.map(({ measuredMs }) => measuredMs)).toEqual([10, 16]);
+  expect(training.plan.replicas).toBe(2);
+});
+
+it('times plans for no longer than they are worth in short training', async () => {
+  const training = new Training({ workers: 2, stepMs: ({ replicas }) => (replicas === 1 ? 16 : 10) });
+  await training.train(300);
+  // A second for what is new, a fifth for either plan and 0.1 before the second one.
+  expect(training.adopted.map(({ replicas }) => replicas)).toEqual([1, 2]);
+  expect(training.nowMs).toBeLessThan(300 * 10 + 35 * 6 + 2 * ADOPTION_MS);
+});
+
 it('tries the best plan without stages again where it lost closely to one that was tried later', async () => {
   // What runs gets faster for three seconds, whatever the plan.
   const training: Training = new Training({

@@ -11,14 +11,21 @@ const WARM_UP_MS = 100;
  */
 const COLD_MS = 1_000;
 const LEAST_STEPS = 5;
-/** Short steps are timed for so long at the least: a single one tells nothing. */
+/**
+ * Steps are timed for a fiftieth of what follows, within bounds: a few short ones tell nothing, and something else that keeps the
+ * machine busy for a moment, a tenth of a second say, is not to decide about all of it.
+ */
+const SHARE_OF_REST = 1 / 50;
 const LEAST_MS = 200;
+const MOST_MS = 1_000;
 /** Reports of shorter steps come in bursts, so that single periods mean nothing. */
 const SHORT_MS = 3;
 
 export class Trial {
   readonly plan: ModelPlan;
   readonly #rows: number;
+  readonly #trainedMs: number;
+  readonly #remainingSteps: number;
   readonly #periodsMs: number[] = [];
   #warmUpStepsLeft = WARM_UP_STEPS;
   #warmUpMsLeft: number;
@@ -28,10 +35,13 @@ export class Trial {
   /**
    * @param rows of the mini-batches that count
    * @param trainedMs time that was trained before
+   * @param remainingSteps of this call to `fit`; 0 where nobody knows
    */
-  constructor(plan: ModelPlan, rows: number, trainedMs: number) {
+  constructor(plan: ModelPlan, rows: number, trainedMs: number, remainingSteps: number) {
     this.plan = plan;
     this.#rows = rows;
+    this.#trainedMs = trainedMs;
+    this.#remainingSteps = remainingSteps;
     this.#warmUpMsLeft = Math.max(WARM_UP_MS, COLD_MS - trainedMs);
   }
 
@@ -55,12 +65,18 @@ export class Trial {
   }
 
   get isComplete(): boolean {
-    return this.#periodsMs.length >= LEAST_STEPS && this.#totalMs >= LEAST_MS;
+    if (this.#periodsMs.length < LEAST_STEPS || this.#totalMs < LEAST_MS) return false;
+    const restMs = Math.max(this.#trainedMs, this.#remainingSteps * this.#meanMs);
+    return this.#totalMs >= Math.min(MOST_MS, restMs * SHARE_OF_REST);
+  }
+
+  get #meanMs(): number {
+    return this.#totalMs / this.#periodsMs.length;
   }
 
   /** Time from one step to the next. The median: other programs disturb single steps, and reports may come in pairs. */
   get periodMs(): number {
-    if (this.#totalMs / this.#periodsMs.length < SHORT_MS) return this.#totalMs / this.#periodsMs.length;
+    if (this.#meanMs < SHORT_MS) return this.#meanMs;
     const sorted = [...this.#periodsMs].sort((a, b) => a - b);
     return sorted[Math.floor(sorted.length / 2)]!;
   }

@@ -151,11 +151,14 @@ export class Tuner {
     if (this.#isFirst) this.#count(rows);
     this.#isFirst = false;
     if (this.isDecided || this.#isResting) return undefined;
-    if (this.#trial === undefined)
-      this.#trial = new Trial(this.#parts.trainer.plan, this.#rows!, this.#trainedMs);
+    if (this.#trial === undefined) this.#trial = this.#trialOf(this.#parts.trainer.plan, remainingSteps);
     else if (this.#trial.isComplete) await this.#conclude(this.#trial, remainingSteps, warn);
     this.#trial?.begin();
     return this.#trial;
+  }
+
+  #trialOf(plan: ModelPlan, remainingSteps = 0): Trial {
+    return new Trial(plan, this.#rows!, this.#trainedMs, remainingSteps);
   }
 
   /** Times of mini-batches of another size say nothing about these. */
@@ -198,7 +201,7 @@ export class Tuner {
     const plan = await this.#nextPlan(best, restMs, warn);
     if (this.#isCancelled) return;
     this.#isResting = plan === undefined;
-    this.#trial = plan === undefined ? undefined : new Trial(plan, this.#rows!, this.#trainedMs);
+    this.#trial = plan === undefined ? undefined : this.#trialOf(plan, remainingSteps);
     await this.#adopt(plan ?? this.#best().plan);
   }
 
