@@ -13,7 +13,7 @@ import { buildModel, MODEL_SPECS } from '../models/build.mjs';
 import { makeSamples } from '../models/samples.mjs';
 import { BASE_BATCHES, namedWeights, readArrays, writeTensors } from '../models/state.mjs';
 import { Peer } from './peer.mjs';
-import { settle } from './settle.mjs';
+import { settle, untilSteady } from './settle.mjs';
 import { spread } from './statistics.mjs';
 import { systemsFor } from './systems.mjs';
 
@@ -122,6 +122,16 @@ async function raceTogether(systems, { name, directory, firstId, rounds, stretch
   }
 }
 
+/**
+ * Steps of a stretch.
+ * @param {number} stretchMs
+ * @param {number} ms of a step
+ */
+function stepsFor(stretchMs, ms) {
+  const fewest = Math.min(FEWEST_STEPS, Math.round(LONG_STRETCH_MS / ms));
+  return Math.max(1, fewest, Math.min(MOST_STEPS, Math.round(stretchMs / ms)));
+}
+
 /** One system in the race. */
 class Entrant {
   steps = 1;
@@ -160,14 +170,14 @@ class Entrant {
     await this.#msPerStep(1);
     const once = await this.#msPerStep(2);
     const few = Math.max(2, Math.min(50, Math.round(stretchMs / 4 / once)));
-    const ms = Math.min(once, await this.#msPerStep(few));
-    const fewest = Math.min(FEWEST_STEPS, Math.round(LONG_STRETCH_MS / ms));
-    this.steps = Math.max(1, fewest, Math.min(MOST_STEPS, Math.round(stretchMs / ms)));
-    if (this.#system.plan !== 'auto') return;
-    await settle(
-      async () => (await this.peer.ask('describe')).isSettled,
-      () => this.#msPerStep(this.steps),
-    );
+    this.steps = stepsFor(stretchMs, Math.min(once, await this.#msPerStep(few)));
+    if (this.#system.plan === 'auto') {
+      await settle(
+        async () => (await this.peer.ask('describe')).isSettled,
+        () => this.#msPerStep(this.steps),
+      );
+    }
+    this.steps = stepsFor(stretchMs, await untilSteady(() => this.#msPerStep(this.steps)));
   }
 
   /** The best of both schedules and several numbers of micro-batches, as their user would find it. */
