@@ -5,7 +5,7 @@ import { replicaStage } from '../protocol/replica.js';
 import type { EdgeValues, Json, LayerSpec, StageSpec } from '../protocol/stage-spec.js';
 import { isRegisteredClass } from '../tfjs/internals.js';
 import type { GraphLayer, ModelGraph } from './graph.js';
-import { shareWeights } from './replicas.js';
+import { shareWeights, type WeightShares } from './replicas.js';
 import { type CutModel, cutModel, stageTies } from './stages.js';
 import type { PlacedWeight } from './ties.js';
 import { canonicalWeights } from './weights.js';
@@ -33,7 +33,7 @@ export function describeStages(cut: CutModel, replicas = 1): StageSpec[] {
   }).flat();
 }
 
-function describeOneReplica(cut: CutModel, shares: ReadonlyMap<number, number>): StageSpec[] {
+function describeOneReplica(cut: CutModel, shares: WeightShares): StageSpec[] {
   const { graph } = cut;
   return cut.stages.map((stage): StageSpec => {
     const place = new Map(stage.layers.map((layer, index) => [layer, index]));
@@ -65,7 +65,7 @@ function describeOneReplica(cut: CutModel, shares: ReadonlyMap<number, number>):
           order,
           frozen,
           positions,
-          replica: shares.get(order)!,
+          shares: shares.get(order)!,
         })),
       copies: cut.weights.flatMap(({ order, frozen, owner, users }) =>
         users

@@ -8,7 +8,14 @@ export { assertGradientsReachWeights } from './gradient-reach.js';
 export { type GraphLayer, type GraphNode, type GraphValue, type ModelGraph, readGraph } from './graph.js';
 export { type LossWeights, lossWeightsOf } from './loss-weights.js';
 export { maskSizes } from './mask-sizes.js';
-export { replicaGradients, replicaMessage, shareWeights, steppingReplicas } from './replicas.js';
+export {
+  isDivisible,
+  replicaGradients,
+  replicaMessage,
+  shareWeights,
+  steppingReplicas,
+  type WeightShares,
+} from './replicas.js';
 export { inferShapes } from './shapes.js';
 export { type CutModel, type CutStage, cutModel, type StageEdgeValues, stageTopology } from './stages.js';
 export { assertTracedLayers } from './traced-layers.js';

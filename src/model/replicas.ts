@@ -1,26 +1,137 @@
 /**
- * Which replica steps which weights. Every replica has all weights, but only one steps each of them and keeps the
+ * Which replica steps which weights. Every replica has all weights, but each is stepped by one of them, which keeps the
  * optimizer's slots for it, as in ZeRO's first stage (Rajbhandari et al., arXiv 1910.02054): the others send it their
  * gradients and read the weight where it writes it.
+ *
+ * A matrix that is more than a replica's fair share is divided by rows, each stepped by one replica: 4096 × 4096 among others of a
+ * fifth are else four fifths of all steps for whoever steps them.
  */
+import { ALIGNMENT_BYTES } from '../protocol/alignment.js';
+import type { RowRange, WeightShare } from '../protocol/stage-spec.js';
 import type { TensorHeader } from '../protocol/tensor.js';
+import { compiled, stepsByElement } from '../tfjs/internals.js';
+import type { ModelGraph } from './graph.js';
 import type { CutModel } from './stages.js';
 import type { PlacedWeight } from './ties.js';
+import type { TrainableWeight } from './trainable.js';
 
-/** Replica that steps a weight, by `PlacedWeight.order`: within each stage shares are of nearly equal size. */
-export function shareWeights({ stages, weights }: CutModel, replicas: number): ReadonlyMap<number, number> {
-  const replicaOfWeight = new Map<number, number>();
+/** The shares of every weight, by `PlacedWeight.order`; those of one weight by ascending rows. */
+export type WeightShares = ReadonlyMap<number, readonly WeightShare[]>;
+
+/** Elements that are worth a share of their own: stepping fewer takes no longer than what goes with a share, some 50 µs. */
+const LEAST_SHARE = 2 ** 15;
+
+const ALIGNED_FLOATS = ALIGNMENT_BYTES / Float32Array.BYTES_PER_ELEMENT;
+
+/** Within each stage shares are of nearly equal size. */
+export function shareWeights(
+  { graph, stages, weights }: CutModel,
+  replicas: number,
+  leastShare = LEAST_SHARE,
+): WeightShares {
+  const mayDivide = mayDivideWeights(graph);
+  const shares = new Map<number, readonly WeightShare[]>();
   for (const { index } of stages) {
-    const sizes = new Array<number>(replicas).fill(0);
-    const own = weights.filter(({ owner }) => owner.stage === index);
-    // The largest first, each to whoever has least (Graham 1969): at most a third above the best sharing.
-    for (const weight of own.sort((a, b) => sizeOf(b) - sizeOf(a) || a.order - b.order)) {
-      const replica = sizes.indexOf(Math.min(...sizes));
-      sizes[replica]! += sizeOf(weight);
-      replicaOfWeight.set(weight.order, replica);
-    }
+    const own = weights
+      .filter(({ owner }) => owner.stage === index)
+      .sort((a, b) => sizeOf(b) - sizeOf(a) || a.order - b.order);
+    const fairShare = own.reduce((sum, weight) => sum + sizeOf(weight), 0) / replicas;
+    const large = own.filter(
+      weight => mayDivide && isMatrix(weight, 1 + weight.users.length) && sizeOf(weight) > fairShare,
+    );
+    for (const [{ order }, parts] of shareOut(own, large, replicas, leastShare)) shares.set(order, parts);
   }
-  return replicaOfWeight;
+  return shares;
+}
+
+/** Whether the model's optimizer bears that replicas divide a weight. */
+function mayDivideWeights({ model }: ModelGraph): boolean {
+  const { optimizer_: optimizer } = compiled(model);
+  return optimizer !== undefined && stepsByElement(optimizer);
+}
+
+/** Nothing but the layer's own calls reads it, and the optimizer steps it once. */
+function isMatrix(
+  { shape, positions }: Pick<TrainableWeight, 'shape' | 'positions'>,
+  copies: number,
+): boolean {
+  return shape.length === 2 && copies === 1 && positions.length === 1;
+}
+
+/** Whether replicas divide a weight where it is more than a fair share of its stage. */
+export function isDivisible(graph: ModelGraph): (weight: TrainableWeight) => boolean {
+  const mayDivide = mayDivideWeights(graph);
+  return weight => mayDivide && isMatrix(weight, weight.places.length) && sizeOf(weight) >= 2 * LEAST_SHARE;
+}
+
+/**
+ * Whole weights, the largest first, go each to whoever has least (Graham 1969: at most a third above the best sharing). Large ones
+ * are divided so that they fill up what those leave uneven; one whose parts would be too small stays whole.
+ *
+ * @param own by descending size
+ */
+function shareOut(
+  own: readonly PlacedWeight[],
+  large: readonly PlacedWeight[],
+  replicas: number,
+  leastShare: number,
+): ReadonlyMap<PlacedWeight, readonly WeightShare[]> {
+  const shares = new Map<PlacedWeight, readonly WeightShare[]>();
+  const loads = new Array<number>(replicas).fill(0);
+  for (const weight of own.filter(each => !large.includes(each))) {
+    const replica = loads.indexOf(Math.min(...loads));
+    loads[replica]! += sizeOf(weight);
+    shares.set(weight, [{ replica, rows: undefined }]);
+  }
+  for (const weight of large) {
+    const parts = divide(weight, loads, leastShare);
+    if (parts.length < 2) {
+      const others = large.filter(other => other !== weight);
+      return shareOut(own, others, replicas, leastShare);
+    }
+    for (const { replica, rows } of parts) loads[replica]! += (rows.end - rows.begin) * weight.shape[1]!;
+    shares.set(weight, parts);
+  }
+  return shares;
+}
+
+/**
+ * Gives the rows of a weight to those who have least, so that all of them have the same then. Parts begin at aligned places, which
+ * engines need to write them into shared memory.
+ */
+function divide(
+  { shape }: PlacedWeight,
+  loads: readonly number[],
+  leastShare: number,
+): readonly (WeightShare & { readonly rows: RowRange })[] {
+  const [rowCount, rowSize] = shape as readonly [number, number];
+  const byLoad = [...loads.keys()].sort((a, b) => loads[a]! - loads[b]!);
+  const levelOf = (sharing: readonly number[]): number =>
+    sharing.reduce((sum, replica) => sum + loads[replica]!, rowCount * rowSize) / sharing.length;
+  // Whoever has most already may get nothing.
+  let sharing = byLoad;
+  while (sharing.length > 1 && levelOf(sharing) - loads[sharing.at(-1)!]! < leastShare) {
+    sharing = sharing.slice(0, -1);
+  }
+  const level = levelOf(sharing);
+  const ordered = [...sharing].sort((a, b) => a - b);
+  const unit = alignedRows(rowSize);
+  let given = 0;
+  const inner = ordered.slice(0, -1).map(replica => {
+    given += level - loads[replica]!;
+    return Math.min(rowCount, unit * Math.round(given / (unit * rowSize)));
+  });
+  const ends = [...inner, rowCount];
+  return ordered
+    .map((replica, index) => ({ replica, rows: { begin: ends[index - 1] ?? 0, end: ends[index]! } }))
+    .filter(({ rows }) => rows.end > rows.begin);
+}
+
+/** Every so many rows, one begins at an aligned place. */
+function alignedRows(rowSize: number): number {
+  let rows = 1;
+  while ((rows * rowSize) % ALIGNED_FLOATS !== 0) rows *= 2;
+  return rows;
 }
 
 /** What a replica steps of a stage's weights, in order. */
@@ -28,16 +139,24 @@ export function replicaMessage(
   { weights }: CutModel,
   stage: number,
   stepper: number,
-  shares: ReadonlyMap<number, number>,
+  shares: WeightShares,
 ): readonly TensorHeader[] {
   return weights
-    .filter(({ owner, order, frozen }) => owner.stage === stage && !frozen && shares.get(order) === stepper)
-    .map(({ shape }): TensorHeader => ({ dtype: 'float32', shape }));
+    .filter(({ owner, frozen }) => owner.stage === stage && !frozen)
+    .flatMap(({ order, shape }) =>
+      shares
+        .get(order)!
+        .filter(({ replica }) => replica === stepper)
+        .map(({ rows }): TensorHeader => {
+          const own = rows === undefined ? shape : [rows.end - rows.begin, ...shape.slice(1)];
+          return { dtype: 'float32', shape: own };
+        }),
+    );
 }
 
 /**
  * The most that another replica sends for weights that one steps, in order: for each a gradient, and two factors of one, which
- * together have fewer elements than the weight.
+ * together have fewer elements than what is stepped.
  */
 export function replicaGradients(weights: readonly TensorHeader[]): readonly TensorHeader[] {
   const vector = (size: number): TensorHeader => ({ dtype: 'float32', shape: [size] });
@@ -53,7 +172,7 @@ export function replicaGradients(weights: readonly TensorHeader[]): readonly Ten
 export function steppingReplicas(
   cut: CutModel,
   replicas: number,
-  shares: ReadonlyMap<number, number>,
+  shares: WeightShares,
 ): readonly (readonly number[])[] {
   return cut.stages.map(({ index }) =>
     Array.from({ length: replicas }, (_, replica) => replica).filter(
@@ -63,6 +182,6 @@ export function steppingReplicas(
 }
 
 /** Weights that stay as they are go to the replica that has least in any case. */
-function sizeOf({ shape, frozen }: PlacedWeight): number {
+function sizeOf({ shape, frozen }: Pick<PlacedWeight, 'shape' | 'frozen'>): number {
   return frozen ? 0 : shape.reduce((size, axis) => size * axis, 1);
 }

@@ -53,6 +53,19 @@ export interface WeightRef {
   readonly frozen: boolean;
 }
 
+/** Rows of a weight, along its first axis: from `begin` up to, not including, `end`. */
+export interface RowRange {
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** What one replica steps of a weight. */
+export interface WeightShare {
+  readonly replica: number;
+  /** `undefined` for all of it. */
+  readonly rows: RowRange | undefined;
+}
+
 /** A trainable weight in the stage that steps it. */
 export interface OwnedWeightRef extends WeightRef {
   /**
@@ -60,8 +73,8 @@ export interface OwnedWeightRef extends WeightRef {
    * slots for each entry, and steps it as often.
    */
   readonly positions: readonly number[];
-  /** The replica that steps it; 0 where there is one only. */
-  readonly replica: number;
+  /** Which replica steps which of its rows, ascending: one share, of all rows, unless the weight is divided. */
+  readonly shares: readonly WeightShare[];
 }
 
 /**
@@ -95,16 +108,22 @@ export interface StageSpec {
   readonly ownedOutputs: readonly { readonly value: number; readonly output: number }[];
   readonly incoming: readonly EdgeValues[];
   readonly outgoing: readonly EdgeValues[];
-  /** The trainable weights that this stage owns; it steps those of its replica. */
+  /** The trainable weights that this stage owns; it steps its replica's shares of them. */
   readonly trainable: readonly OwnedWeightRef[];
   /** Ascending by `order`. */
   readonly copies: readonly CopiedWeightRef[];
   readonly lent: readonly LentWeights[];
 }
 
-/** One entry of the optimizer's list: `weight` indexes `StageSpec.trainable`. */
-export interface OptimizerEntry {
+/** What is stepped of a weight: `weight` indexes `StageSpec.trainable`. */
+export interface SteppedWeight {
   readonly weight: number;
+  /** `undefined` for all of it. */
+  readonly rows: RowRange | undefined;
+}
+
+/** One entry of the optimizer's list. */
+export interface OptimizerEntry extends SteppedWeight {
   readonly position: number;
 }
 
@@ -114,19 +133,28 @@ export function optimizerEntries({
   replica,
 }: Pick<StageSpec, 'trainable' | 'replica'>): readonly OptimizerEntry[] {
   return trainable
-    .flatMap(({ positions, replica: stepper }, weight) =>
-      stepper === replica ? positions.map(position => ({ weight, position })) : [],
+    .flatMap(({ positions, shares }, weight) =>
+      sharesOf(shares, replica).flatMap(({ rows }) =>
+        positions.map(position => ({ weight, rows, position })),
+      ),
     )
     .sort((one, other) => one.position - other.position);
 }
 
-/** Positions in `StageSpec.trainable` of the weights that `peer`, the stage in some replica, steps: not of frozen ones. */
-export function weightsSteppedBy(
-  { trainable, replicaStages }: Pick<StageSpec, 'trainable' | 'replicaStages'>,
-  peer: number,
-): readonly number[] {
-  const stepper = replicaStages.indexOf(peer);
-  return trainable.flatMap(({ replica, frozen }, index) => (replica === stepper && !frozen ? [index] : []));
+/** What the stage steps in each replica, by its number there, in order: nothing of frozen weights. */
+export function steppedByStage({
+  trainable,
+  replicaStages,
+}: Pick<StageSpec, 'trainable' | 'replicaStages'>): ReadonlyMap<number, readonly SteppedWeight[]> {
+  const steppedBy = (stepper: number): SteppedWeight[] =>
+    trainable.flatMap(({ shares, frozen }, weight) =>
+      frozen ? [] : sharesOf(shares, stepper).map(({ rows }) => ({ weight, rows })),
+    );
+  return new Map(replicaStages.map((stage, replica) => [stage, steppedBy(replica)]));
+}
+
+function sharesOf(shares: readonly WeightShare[], stepper: number): readonly WeightShare[] {
+  return shares.filter(({ replica }) => replica === stepper);
 }
 
 /** A function that workers resolve by name: from tfjs itself or from a `setup` module. */

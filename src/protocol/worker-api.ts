@@ -39,7 +39,7 @@ export type WeightBytes = readonly TensorBytes[];
 
 export interface OptimizerState {
   readonly iterations: number;
-  /** Slot groups (first moments, second moments, …), each with one entry a trainable weight of the stage. */
+  /** Slot groups (first moments, second moments, …), each with one entry for each of the stage's `optimizerEntries`. */
   readonly groups: readonly (readonly TensorBytes[])[];
 }
 

@@ -2,7 +2,7 @@
 import type { Backend, FusedBackend } from '../backends/index.js';
 import { StateError } from '../errors.js';
 import type { SharedWeights } from '../protocol/shared-weights.js';
-import { type CompileSpec, optimizerEntries, type StageSpec } from '../protocol/stage-spec.js';
+import type { CompileSpec, StageSpec } from '../protocol/stage-spec.js';
 import { SumsLayout } from '../protocol/sums-layout.js';
 import type { OptimizerState, WeightBytes, WorkerInit } from '../protocol/worker-api.js';
 import { adaptLayer } from './adapt-layer.js';
@@ -15,10 +15,12 @@ import { StageOptimizer } from './optimizer.js';
 import { Outbox } from './outbox.js';
 import { RandomContext, useCounterRandom } from './random/index.js';
 import { ReplicaWeights } from './replica-weights.js';
+import { SteppedVariables } from './stepped-variables.js';
 
 interface BuiltStage {
   readonly spec: StageSpec;
   readonly layers: StageLayers;
+  readonly stepped: SteppedVariables;
   readonly optimizer: StageOptimizer;
   readonly batchNorm: BatchNormControl | undefined;
   readonly replicaWeights: ReplicaWeights | undefined;
@@ -77,20 +79,24 @@ export class BuiltStages {
       useCounterRandom(layer, String(index), this.#random);
       batchNorm?.take(layer);
     });
+    const undo = [() => layers.dispose()];
     try {
-      const variables = optimizerEntries(spec).map(({ weight }) => layers.variable(spec.trainable[weight]!));
-      const optimizer = new StageOptimizer(compile.optimizer, variables, fused?.optimizer);
+      const stepped = new SteppedVariables(spec, layers);
+      undo.push(() => stepped.dispose());
+      const optimizer = new StageOptimizer(compile.optimizer, stepped.variables, fused?.optimizer);
+      undo.push(() => optimizer.dispose());
       this.#stages.set(spec.stage, {
         spec,
         layers,
+        stepped,
         optimizer,
         batchNorm,
-        replicaWeights: shared && new ReplicaWeights(spec, layers, this.#backend, shared),
+        replicaWeights: shared && new ReplicaWeights(spec, layers, stepped, this.#backend, shared),
         weightsOutbox: new Outbox(this.#backend),
         slotsOutbox: new Outbox(this.#backend),
       });
     } catch (error) {
-      layers.dispose();
+      for (const dispose of undo) dispose();
       throw error;
     }
   }
@@ -99,6 +105,14 @@ export class BuiltStages {
     const built = this.#stages.get(stage);
     if (built === undefined) throw new StateError(`Stage ${stage} was never built in this worker.`);
     return built;
+  }
+
+  /** Takes the weights' memory over. */
+  writeWeights(stage: number, weights: WeightBytes): void {
+    const { layers, stepped, replicaWeights } = this.get(stage);
+    layers.write(weights);
+    stepped.refresh();
+    replicaWeights?.reset();
   }
 
   readWeights(stage: number): WeightBytes {
@@ -126,8 +140,9 @@ export class BuiltStages {
   }
 
   dispose(): void {
-    for (const { layers, optimizer } of this.#stages.values()) {
+    for (const { layers, stepped, optimizer } of this.#stages.values()) {
       layers.dispose();
+      stepped.dispose();
       optimizer.dispose();
     }
     this.#stages.clear();

@@ -1,6 +1,7 @@
 /**
- * The optimizer of one stage: tfjs's own, or the backend's in-place form of it, over the stage's weights alone. Every rule
- * that tfjs ships treats each weight by itself, so the parts together do what one optimizer over the whole model does.
+ * The optimizer of one stage: tfjs's own, or the backend's in-place form of it, over what the stage steps alone. Every rule
+ * that tfjs ships treats each element of a weight by itself, and a user's is taken to treat each weight by itself, so the parts together do
+ * what one optimizer over the whole model does.
  */
 import * as tf from '@tensorflow/tfjs';
 import type { InPlaceOptimizer, InPlaceOptimizerFactory } from '../backends/index.js';

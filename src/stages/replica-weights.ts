@@ -6,15 +6,19 @@
  * when their last pass over the mini-batch has read their weights; and it is read by the next mini-batch, behind the
  * `replica-weight` signal. What broke off between leaves weights of two steps there, and the driver hands out all of them anew.
  *
+ * Of a weight that is divided among replicas each writes the rows that it steps; once all rows of a step are there, every replica
+ * reads the whole, the rows of its own too.
+ *
  * A tensor that a user's layer has kept of such a weight changes with it, where tensors alias memory.
  */
 import type * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
 import { StateError } from '../errors.js';
 import type { SharedWeights } from '../protocol/shared-weights.js';
-import { type StageSpec, weightsSteppedBy } from '../protocol/stage-spec.js';
+import { type StageSpec, type SteppedWeight, steppedByStage } from '../protocol/stage-spec.js';
 import { Arena } from '../transport/index.js';
 import type { StageLayers } from './layers.js';
+import type { SteppedVariables } from './stepped-variables.js';
 
 interface Place {
   readonly variable: tf.Variable;
@@ -23,19 +27,26 @@ interface Place {
 
 export class ReplicaWeights {
   readonly #backend: Backend;
-  /** By the stage that steps them: this one, in some replica. */
-  readonly #places: ReadonlyMap<number, readonly Place[]>;
-  readonly #own: number;
+  readonly #spec: StageSpec;
+  /** See `steppedByStage`. */
+  readonly #stepped: ReadonlyMap<number, readonly SteppedWeight[]>;
+  /** Where whole weights lie, by position in `StageSpec.trainable`. */
+  readonly #wholes: ReadonlyMap<number, Place>;
+  /** Where what this replica steps lies. */
+  readonly #own: readonly Place[];
+  /** Of divided weights, by position: how many of the other replicas have written their rows of the present step. */
+  readonly #written = new Map<number, number>();
 
   constructor(
     spec: StageSpec,
     layers: StageLayers,
+    stepped: SteppedVariables,
     backend: Backend,
     { memory, byteOffsets }: SharedWeights,
   ) {
     const { buffer } = Arena.attach(memory);
-    const placeOf = (index: number): Place => {
-      const ref = spec.trainable[index]!;
+    const wholeOf = (weight: number): Place => {
+      const ref = spec.trainable[weight]!;
       const variable = layers.variable(ref);
       const byteOffset = byteOffsets.get(ref.order);
       if (byteOffset === undefined)
@@ -43,23 +54,50 @@ export class ReplicaWeights {
       return { variable, data: new Float32Array(buffer, byteOffset, variable.size) };
     };
     this.#backend = backend;
-    this.#own = spec.stage;
-    this.#places = new Map(
-      spec.replicaStages.map(stage => [stage, weightsSteppedBy(spec, stage).map(placeOf)]),
-    );
+    this.#spec = spec;
+    this.#stepped = steppedByStage(spec);
+    const all = [...this.#stepped.values()].flat();
+    this.#wholes = new Map(all.map(({ weight }) => [weight, wholeOf(weight)]));
+    this.#own = this.#stepped.get(spec.stage)!.map(({ weight, rows }): Place => {
+      const whole = this.#wholes.get(weight)!;
+      if (rows === undefined) return whole;
+      const rowSize = whole.variable.shape[1]!;
+      const data = whole.data.subarray(rows.begin * rowSize, rows.end * rowSize);
+      return { variable: stepped.part(weight), data };
+    });
   }
 
   /** Writes what this replica has stepped. */
   publish(): void {
-    for (const { variable, data } of this.#places.get(this.#own)!) this.#backend.toSlot(variable, data);
+    for (const { variable, data } of this.#own) this.#backend.toSlot(variable, data);
   }
 
   /** Reads what the replica of stage `peer` has stepped. */
   take(peer: number): void {
-    for (const { variable, data } of this.#places.get(peer)!) {
-      const weight = this.#backend.fromSlot(data, { dtype: 'float32', shape: variable.shape });
-      variable.assign(weight);
-      weight.dispose();
+    for (const { weight, rows } of this.#stepped.get(peer)!) {
+      if (rows !== undefined && !this.#countWritten(weight)) continue;
+      const { variable, data } = this.#wholes.get(weight)!;
+      const value = this.#backend.fromSlot(data, { dtype: 'float32', shape: variable.shape });
+      variable.assign(value);
+      value.dispose();
     }
+  }
+
+  /**
+   * One more replica has written its rows of a divided weight.
+   *
+   * @returns whether all have: this one, where it steps some, did so before
+   */
+  #countWritten(weight: number): boolean {
+    const { shares } = this.#spec.trainable[weight]!;
+    const others = shares.filter(({ replica }) => replica !== this.#spec.replica).length;
+    const written = (this.#written.get(weight) ?? 0) + 1;
+    this.#written.set(weight, written % others);
+    return written === others;
+  }
+
+  /** Forgets a step that broke off: all weights are set anew. */
+  reset(): void {
+    this.#written.clear();
   }
 }

@@ -72,7 +72,7 @@ export class StageStep {
         break;
       case 'replica-gradient':
         this.#complete();
-        write(gradients.ofReplica(peer));
+        tf.tidy(() => write(gradients.ofReplica(peer)));
         break;
       case 'partial-norm':
         this.#complete();
@@ -167,6 +167,7 @@ export class StageStep {
     this.#isComplete = true;
     if (this.#regularized && this.#parts.spec.replica === 0) this.#addPenalties();
     this.#parts.gradients.gatherLocalCopies();
+    this.#parts.gradients.divide();
   }
 
   /** Weight regularizers count once a mini-batch, in one replica; their gradient joins the sums just before the step. */

@@ -1,6 +1,7 @@
 /**
  * Weight gradients that are products over samples, xᵀ·dz, and that nobody computes before their factors are together: a replica
- * sends x and dz of its samples to the one that steps the weight, and that one takes the product over the samples of all.
+ * sends x and dz of its samples to those that step the weight, and each takes the product over the samples of all: of a weight that is
+ * divided, for the columns of x that make its rows.
  *
  * For a dense layer of 512 × 512 and 64 samples that is a quarter of the gradient's bytes, the sum over replicas is part
  * of the product, and each replica computes the products of its own weights alone. After "sufficient factor broadcasting"
@@ -16,11 +17,26 @@ import {
   PLAIN_FACTORS,
   type SampleProduct,
 } from '../backends/index.js';
+import type { RowRange } from '../protocol/stage-spec.js';
+import { columnsOf } from '../tfjs/rows.js';
 import { slotFreeCopy } from './slot-free-copy.js';
 
-/** Whether the factors of a gradient of so many elements are less to send than the gradient. */
-export function areFactorsSmaller(products: readonly SampleProduct[], gradientSize: number): boolean {
-  return products.reduce((sum, { factorSize }) => sum + factorSize, 0) < gradientSize;
+/**
+ * Whether the factors of a gradient are less to send than the gradient.
+ *
+ * @param shape of the weight
+ * @param rows of a matrix, if not all of it: of the left factor only so many columns cross
+ */
+export function areFactorsSmaller(
+  products: readonly SampleProduct[],
+  shape: readonly number[],
+  rows: RowRange | undefined,
+): boolean {
+  const factorSize = products.reduce((sum, product) => sum + product.factorSize, 0);
+  if (rows === undefined) return factorSize < shape.reduce((size, axis) => size * axis, 1);
+  const [rowCount, rowSize] = shape as readonly [number, number];
+  const part = rows.end - rows.begin;
+  return (factorSize * (part + rowSize)) / (rowCount + rowSize) < part * rowSize;
 }
 
 interface Own {
@@ -49,26 +65,33 @@ export class WeightFactors {
     this.#own.set(weight, { factors: [left!, right!], computation });
   }
 
-  /** Of this replica's samples. They stay this object's. */
-  of(weight: number): Factors | undefined {
-    return this.#own.get(weight)?.factors;
+  /** Of this replica's samples. They stay this object's, but what is made for some rows alone is the caller's scope's. */
+  of(weight: number, rows: RowRange | undefined): Factors | undefined {
+    const factors = this.#own.get(weight)?.factors;
+    if (factors === undefined || rows === undefined) return factors;
+    const [left, right] = factors;
+    return [columnsOf(left, rows), right];
   }
 
-  /** Joins those of another replica's samples. They stay the caller's, and must stay until `compute`. */
+  /** Joins those of another replica's samples, for the rows that this one steps. They stay the caller's, and must stay until `compute`. */
   join(weight: number, factors: Factors): void {
     const joined = this.#others.get(weight) ?? [];
     joined.push(factors);
     this.#others.set(weight, joined);
   }
 
-  /** A weight's gradient over the samples of all whose factors are here, if there are any. The caller's. */
-  compute(weight: number): tf.Tensor | undefined {
+  /** The gradient of a weight, or of some rows, over the samples of all whose factors are here, if there are any. The caller's. */
+  compute(weight: number, rows: RowRange | undefined): tf.Tensor | undefined {
+    const others = this.#others.get(weight) ?? [];
     const own = this.#own.get(weight);
-    const all = [...(own === undefined ? [] : [own.factors]), ...(this.#others.get(weight) ?? [])];
-    if (all.length === 0) return undefined;
+    if (own === undefined && others.length === 0) return undefined;
     // A user's layer may make a gradient otherwise in one replica, which then computes here what it has no kernel for.
     const computation = own?.computation ?? PLAIN_FACTORS;
-    return tf.tidy(() => computation.product(...joinFactors(computation, all)));
+    return tf.tidy(() => {
+      const ownFactors = this.of(weight, rows);
+      const all = ownFactors === undefined ? others : [ownFactors, ...others];
+      return computation.product(...joinFactors(computation, all));
+    });
   }
 
   clear(): void {

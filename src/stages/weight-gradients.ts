@@ -9,12 +9,18 @@ import {
   type OptimizerEntry,
   optimizerEntries,
   type StageSpec,
-  weightsSteppedBy,
+  type SteppedWeight,
+  steppedByStage,
 } from '../protocol/stage-spec.js';
+import { rowsOf } from '../tfjs/rows.js';
 import { DeferredWeightGradients } from './backward.js';
+import { GradientSums } from './gradient-sums.js';
 import type { StageLayers } from './layers.js';
 import { slotFreeCopy } from './slot-free-copy.js';
 import { areFactorsSmaller, WeightFactors } from './weight-factors.js';
+
+/** What crosses for a weight that another replica steps: a gradient, and two factors of one. */
+const TENSORS_A_WEIGHT = 3;
 
 export class WeightGradients {
   /** The weights that the stage owns, as in `StageSpec.trainable`, then its copies of others. */
@@ -25,10 +31,12 @@ export class WeightGradients {
   readonly #backend: Backend;
   readonly #indexOfOwned: ReadonlyMap<number, number>;
   readonly #entries: readonly OptimizerEntry[];
-  /** By position in `variables`. */
-  #sums: (tf.Tensor | undefined)[];
-  /** Sums whose memory is theirs alone: a lone gradient may share it with another one, or with a weight. */
-  readonly #isOwn = new WeakSet<tf.Tensor>();
+  /** See `steppedByStage`. */
+  readonly #stepped: ReadonlyMap<number, readonly SteppedWeight[]>;
+  /** By position in `variables`: of this replica's samples, and of all replicas' for a weight that this one steps whole. */
+  readonly #sums: GradientSums;
+  /** Of the rows that this replica steps of a divided weight, by its position. */
+  readonly #parts: GradientSums;
   readonly #factors: WeightFactors;
 
   constructor(spec: StageSpec, layers: StageLayers, backend: Backend) {
@@ -39,13 +47,15 @@ export class WeightGradients {
     this.#isFrozen = refs.map(({ frozen }) => frozen);
     this.#indexOfOwned = new Map(spec.trainable.map(({ order }, index) => [order, index]));
     this.#entries = optimizerEntries(spec);
+    this.#stepped = steppedByStage(spec);
+    this.#sums = new GradientSums(backend);
+    this.#parts = new GradientSums(backend);
     this.#factors = new WeightFactors(backend);
-    this.#sums = this.variables.map(() => undefined);
   }
 
   /** Sums by entry of the optimizer's list, as far as the stage steps it. They stay this object's. */
   get ofEntries(): readonly (tf.Tensor | undefined)[] {
-    return this.#entries.map(({ weight }) => this.#sums[weight]);
+    return this.#entries.map(entry => this.#sumsFor(entry).get(entry.weight));
   }
 
   /**
@@ -54,25 +64,8 @@ export class WeightGradients {
    * @param largestReceived elements of the largest received tensor that the gradient may alias
    */
   add(index: number, gradient: tf.Tensor, largestReceived: number): void {
-    if (this.#isFrozen[index]!) {
-      gradient.dispose();
-      return;
-    }
-    const sum = this.#sums[index];
-    if (sum === undefined) {
-      this.#sums[index] = slotFreeCopy(this.#backend, gradient, largestReceived);
-      return;
-    }
-    const fused = this.#backend.fused;
-    if (fused !== undefined && this.#isOwn.has(sum)) {
-      fused.accumulateInPlace(sum, gradient);
-    } else {
-      const added = tf.add(sum, gradient);
-      this.#isOwn.add(added);
-      this.#sums[index] = added;
-      sum.dispose();
-    }
-    gradient.dispose();
+    if (this.#isFrozen[index]!) gradient.dispose();
+    else this.#sums.add(index, gradient, largestReceived);
   }
 
   /** Runs W of micro-batches and adds what it gives. See `add` for `largestReceived`. */
@@ -95,11 +88,15 @@ export class WeightGradients {
     for (const [index, parts] of products) this.addFactors(index, parts, largestReceived);
   }
 
-  /** Whether the gradient of a weight that replicas share is to be kept as the factors of its products, which are less to send. */
+  /**
+   * Whether the gradient of a weight that replicas share is to be kept as the factors of its products, which are less to send to each
+   * that steps some of it.
+   */
   areFactorsWanted(index: number, products: readonly SampleProduct[]): boolean {
     const weight = this.#spec.trainable[index];
     if (weight === undefined || weight.frozen) return false;
-    return areFactorsSmaller(products, this.variables[index]!.size);
+    const { shape } = this.variables[index]!;
+    return weight.shares.every(({ rows }) => areFactorsSmaller(products, shape, rows));
   }
 
   /** Adds a gradient that is the sum of `products`, without computing it. See `add` for `largestReceived`. */
@@ -110,8 +107,7 @@ export class WeightGradients {
   /** Adds the gradients of copies in this very stage to those of their owners. */
   gatherLocalCopies(): void {
     for (const { index, order } of this.#copiesOwnedBy(this.#spec.stage)) {
-      const gradient = this.#sums[index];
-      this.#sums[index] = undefined;
+      const gradient = this.#sums.take(index);
       if (gradient !== undefined) this.add(this.#indexOfOwned.get(order)!, gradient, 0);
     }
   }
@@ -121,14 +117,14 @@ export class WeightGradients {
     const byOrder = new Map<number, number>();
     for (const { index, order } of this.#copiesOwnedBy(owner)) {
       const first = byOrder.get(order);
-      const gradient = this.#sums[index];
-      if (first === undefined) byOrder.set(order, index);
-      else if (gradient !== undefined) {
-        this.#sums[index] = undefined;
-        this.add(first, gradient, 0);
+      if (first === undefined) {
+        byOrder.set(order, index);
+        continue;
       }
+      const gradient = this.#sums.take(index);
+      if (gradient !== undefined) this.add(first, gradient, 0);
     }
-    return [...byOrder.values()].map(index => this.#sums[index]);
+    return [...byOrder.values()].map(index => this.#sums.get(index));
   }
 
   /** Adds what stage `peer` has summed for its copies of this stage's weights. The tensors stay the caller's. */
@@ -166,14 +162,23 @@ export class WeightGradients {
     }
   }
 
+  /** Parts the gradients of divided weights, once this replica has computed all that it computes by itself. */
+  divide(): void {
+    for (const { weight, rows } of this.#steppedBy(this.#spec.stage)) {
+      const sum = this.#sums.get(weight);
+      if (rows !== undefined && sum !== undefined) this.#parts.add(weight, rowsOf(sum, rows), 0);
+    }
+  }
+
   /**
    * For each of the weights that the replica's stage `peer` steps its sum and both factors of what is not computed yet, as far as
-   * there are any. They stay this object's.
+   * there are any: `TENSORS_A_WEIGHT`. Those of divided weights are made in the caller's scope, the others stay this object's.
    */
   ofReplica(peer: number): readonly (tf.Tensor | undefined)[] {
-    return this.#steppedBy(peer).flatMap(index => {
-      const [left, right] = this.#factors.of(index) ?? [];
-      return [this.#sums[index], left, right];
+    return this.#steppedBy(peer).flatMap(({ weight, rows }) => {
+      const sum = this.#sums.get(weight);
+      const [left, right] = this.#factors.of(weight, rows) ?? [];
+      return [sum === undefined || rows === undefined ? sum : rowsOf(sum, rows), left, right];
     });
   }
 
@@ -184,11 +189,13 @@ export class WeightGradients {
    */
   addFromReplica(tensors: readonly (tf.Tensor | undefined)[]): boolean {
     let isHeld = false;
-    for (const [position, index] of this.#steppedBy(this.#spec.stage).entries()) {
-      const [gradient, ...factors] = tensors.slice(3 * position, 3 * position + 3);
-      if (gradient !== undefined) this.add(index, tf.clone(gradient), Number.POSITIVE_INFINITY);
+    for (const [position, stepped] of this.#steppedBy(this.#spec.stage).entries()) {
+      const first = TENSORS_A_WEIGHT * position;
+      const [gradient, ...factors] = tensors.slice(first, first + TENSORS_A_WEIGHT);
+      if (gradient !== undefined)
+        this.#sumsFor(stepped).add(stepped.weight, tf.clone(gradient), Number.POSITIVE_INFINITY);
       if (factors[0] === undefined) continue;
-      this.#factors.join(index, factors as readonly tf.Tensor[] as Factors);
+      this.#factors.join(stepped.weight, factors as readonly tf.Tensor[] as Factors);
       isHeld = true;
     }
     return isHeld;
@@ -196,40 +203,42 @@ export class WeightGradients {
 
   /** Computes what was kept as factors, over the samples of all replicas, for the weights that this one steps. */
   computeFactors(): void {
-    for (const index of this.#steppedBy(this.#spec.stage)) {
-      const gradient = this.#factors.compute(index);
-      if (gradient !== undefined) this.add(index, gradient, 0);
+    for (const stepped of this.#steppedBy(this.#spec.stage)) {
+      const gradient = this.#factors.compute(stepped.weight, stepped.rows);
+      if (gradient !== undefined) this.#sumsFor(stepped).add(stepped.weight, gradient, 0);
     }
     this.#factors.clear();
   }
 
-  /** Squared L2 norm over the weights that the stage steps: each counts once, tied ones and those of replicas too. */
+  /** Squared L2 norm over what the stage steps: each weight counts once, tied ones and those of replicas too. */
   squaredNorm(): number {
     this.computeFactors();
-    return this.#steppedBy(this.#spec.stage).reduce((total, index) => {
-      const gradient = this.#sums[index];
+    return this.#steppedBy(this.#spec.stage).reduce((total, stepped) => {
+      const gradient = this.#sumsFor(stepped).get(stepped.weight);
       if (gradient === undefined) return total;
-      return total + tf.tidy(() => tf.sum(tf.square(gradient))).dataSync()[0]!;
+      return total + tf.tidy(() => tf.sum(tf.square(gradient)).dataSync()[0]!);
     }, 0);
   }
 
   scale(factor: number): void {
-    for (const index of this.#steppedBy(this.#spec.stage)) {
-      const gradient = this.#sums[index];
-      if (gradient === undefined) continue;
-      this.#sums[index] = tf.tidy(() => tf.mul(gradient, factor));
-      gradient.dispose();
+    for (const stepped of this.#steppedBy(this.#spec.stage)) {
+      this.#sumsFor(stepped).scale(stepped.weight, factor);
     }
   }
 
   clear(): void {
-    for (const gradient of this.#sums) gradient?.dispose();
-    this.#sums = this.variables.map(() => undefined);
+    this.#sums.clear();
+    this.#parts.clear();
     this.#factors.clear();
   }
 
-  #steppedBy(peer: number): readonly number[] {
-    return weightsSteppedBy(this.#spec, peer);
+  #steppedBy(peer: number): readonly SteppedWeight[] {
+    return this.#stepped.get(peer)!;
+  }
+
+  /** Where the gradient that is stepped adds up. */
+  #sumsFor({ rows }: SteppedWeight): GradientSums {
+    return rows === undefined ? this.#sums : this.#parts;
   }
 
   #copiesOwnedBy(owner: number): readonly { readonly index: number; readonly order: number }[] {

@@ -168,7 +168,7 @@ export default function serve({ port }: { port: MessagePort }): Promise<void> {
           const functions = await resolveFunctions(compile, backend.fused?.operations);
           return profileNodes(backend, spec, compile, functions, inputs, repeats, tracedLayers);
         }),
-      writeWeights: (stage, weights) => reply(self => self.stages.get(stage).layers.write(weights)),
+      writeWeights: (stage, weights) => reply(self => self.stages.writeWeights(stage, weights)),
       readWeights: stage => reply(self => self.stages.readWeights(stage)),
       writeOptimizer: (stage, state) => reply(self => self.stages.get(stage).optimizer.write(state)),
       readOptimizer: stage => reply(self => self.stages.readOptimizer(stage)),

@@ -3,30 +3,29 @@ import * as tf from '@tensorflow/tfjs';
 import { alignUp } from '../protocol/alignment.js';
 import type { TensorBytes } from '../protocol/worker-api.js';
 
-/** Copies of the tensors' elements, one after another in memory of their own. */
-export function sharedBytesOf(tensors: readonly tf.Tensor[]): TensorBytes[] {
-  const { byteOffsets, byteLength } = layOut(tensors);
+/** Copies of elements, one array after another in memory of their own. */
+export function sharedBytesOf(arrays: readonly tf.TypedArray[]): TensorBytes[] {
+  const { byteOffsets, byteLength } = layOut(arrays.map(array => array.byteLength));
   const memory = new SharedArrayBuffer(byteLength);
-  return tensors.map((tensor, index) => {
-    const data = tensor.dataSync();
-    const bytes = new Uint8Array(memory, byteOffsets[index], data.byteLength);
-    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  return arrays.map((array, index) => {
+    const bytes = new Uint8Array(memory, byteOffsets[index], array.byteLength);
+    bytes.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
     return bytes;
   });
 }
 
-/** Where tensors lie one after another, each at an aligned offset. */
-export function layOut(tensors: readonly Pick<tf.Tensor, 'size' | 'dtype'>[]): {
+/** Where pieces of memory lie one after another, each at an aligned offset. */
+export function layOut(byteLengths: readonly number[]): {
   readonly byteOffsets: readonly number[];
   readonly byteLength: number;
 } {
-  let byteLength = 0;
-  const byteOffsets = tensors.map(({ size, dtype }) => {
-    const byteOffset = byteLength;
-    byteLength = alignUp(byteOffset + size * tf.util.bytesPerElement(dtype));
+  let end = 0;
+  const byteOffsets = byteLengths.map(length => {
+    const byteOffset = end;
+    end = alignUp(byteOffset + length);
     return byteOffset;
   });
-  return { byteOffsets, byteLength };
+  return { byteOffsets, byteLength: end };
 }
 
 /** A tensor that reads `bytes` where they lie, as far as its backend does that. */
@@ -37,6 +36,19 @@ export function tensorOver(bytes: TensorBytes, shape: readonly number[], dtype: 
 /** A tensor with a copy of `bytes`, which may change afterwards. */
 export function tensorFrom(bytes: TensorBytes, shape: readonly number[], dtype: tf.DataType): tf.Tensor {
   return tf.tensor(elementsOf(bytes, dtype).slice(), [...shape], dtype as 'float32');
+}
+
+/** A tensor of floats with copies of `parts`, one after another; they must be all of it. */
+export function tensorFromParts(parts: readonly TensorBytes[], shape: readonly number[]): tf.Tensor {
+  const values = new Float32Array(tf.util.sizeFromShape([...shape]));
+  let length = 0;
+  for (const part of parts) {
+    const elements = elementsOf(part, 'float32');
+    values.set(elements, length);
+    length += elements.length;
+  }
+  tf.util.assert(length === values.length, () => `${length} elements are no tensor of shape [${shape}].`);
+  return tf.tensor(values, [...shape], 'float32');
 }
 
 /** A view of `bytes` as tfjs keeps elements of `dtype`. */

@@ -54,5 +54,6 @@ export {
   learningRateOf,
   setIterations,
   setLearningRate,
+  stepsByElement,
 } from './optimizers.js';
 export { fromRegisteredConfig, isRegisteredClass } from './registry.js';

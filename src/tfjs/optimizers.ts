@@ -36,3 +36,21 @@ export function setIterations(optimizer: tf.Optimizer, iterations: number): void
 export function hasReadableSlots(optimizer: tf.Optimizer): boolean {
   return optimizer.getClassName() !== 'Adamax' && optimizer.getWeights !== tf.Optimizer.prototype.getWeights;
 }
+
+const BY_ELEMENT: ReadonlySet<unknown> = new Set([
+  tf.SGDOptimizer,
+  tf.MomentumOptimizer,
+  tf.AdagradOptimizer,
+  tf.AdadeltaOptimizer,
+  tf.RMSPropOptimizer,
+  tf.AdamOptimizer,
+  tf.AdamaxOptimizer,
+]);
+
+/**
+ * Whether an optimizer treats each element of a weight by itself, so that parts of a weight may be stepped apart: as all of tfjs do.
+ * One of a user's own may look at the norm of the whole, or at the weight's name.
+ */
+export function stepsByElement(optimizer: tf.Optimizer): boolean {
+  return BY_ELEMENT.has(optimizer.constructor);
+}

@@ -118,6 +118,19 @@ describe('the estimate', () => {
     expect(bytes(chain(1), [], 2)[0]).toBe(2 * LAYER_BYTES + 2 * 4 * WIDTH * WIDTH + 2 * 2 * SAMPLE);
   });
 
+  it('shares out the slots of a weight that replicas divide', () => {
+    const width = 300;
+    const model = tf.sequential({ layers: [tf.layers.dense({ units: width, inputShape: [width] })] });
+    model.compile({ optimizer: 'adam', loss: 'meanSquaredError' });
+    const weights = 4 * (width * width + width);
+    const activations = 2 * 2 * 4 * width;
+    expect(bytes(model, [], 2)[0]).toBe(2 * weights + (2 * weights) / 2 + activations);
+    class Own extends tf.AdamOptimizer {}
+    model.compile({ optimizer: new Own(0.1, 0.9, 0.999), loss: 'meanSquaredError' });
+    expect(bytes(model, [], 2)[0]).toBe(2 * weights + 2 * 4 * width * width + activations);
+    model.dispose();
+  });
+
   it('knows the slots of every optimizer of tfjs', async () => {
     const made = [
       tf.train.sgd(1),

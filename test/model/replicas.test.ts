@@ -32,14 +32,20 @@ function modelOf(units: readonly number[], frozen: readonly boolean[]): tf.Layer
   return model;
 }
 
+const sizeOf = (shape: readonly number[]): number => shape.reduce((size, axis) => size * axis, 1);
+
+const MOST_UNITS = 40;
+/** Parts of a weight begin at aligned places: every sixteenth row is one. */
+const COARSEST = 16 * MOST_UNITS;
+
 const cases = fc.record({
-  units: fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 6 }),
+  units: fc.array(fc.integer({ min: 1, max: MOST_UNITS }), { minLength: 1, maxLength: 6 }),
   frozen: fc.array(fc.boolean(), { maxLength: 6 }),
   cutCount: fc.nat(3),
   replicas: fc.integer({ min: 1, max: 4 }),
 });
 
-it('every weight is stepped by one replica, and shares of a stage are nearly equal', () => {
+it('every small weight is stepped by one replica, and shares of a stage are nearly equal', () => {
   fc.assert(
     fc.property(cases, ({ units, frozen, cutCount, replicas }) => {
       const model = modelOf(units, frozen);
@@ -56,16 +62,13 @@ it('every weight is stepped by one replica, and shares of a stage are nearly equ
           .flatMap(({ positions }) => positions);
         expect(stepped.sort()).toEqual(all.sort());
         const sizes = ofStage.map(({ replica }) =>
-          replicaMessage(cut, index, replica, shares).reduce(
-            (sum, { shape }) => sum + shape.reduce((size, axis) => size * axis, 1),
-            0,
-          ),
+          replicaMessage(cut, index, replica, shares).reduce((sum, { shape }) => sum + sizeOf(shape), 0),
         );
         const largest = Math.max(
           0,
           ...cut.weights
             .filter(({ owner, frozen: isFrozen }) => owner.stage === index && !isFrozen)
-            .map(({ shape }) => shape.reduce((size, axis) => size * axis, 1)),
+            .map(({ shape }) => sizeOf(shape)),
         );
         expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(largest);
         expect(steppingReplicas(cut, replicas, shares)[index]).toEqual(
@@ -76,4 +79,74 @@ it('every weight is stepped by one replica, and shares of a stage are nearly equ
     }),
     { numRuns: 40 },
   );
+});
+
+it('a matrix of more than a fair share is divided by rows, and every row is stepped by one replica', () => {
+  fc.assert(
+    fc.property(
+      cases,
+      fc.integer({ min: 1, max: 60 }),
+      ({ units, frozen, cutCount, replicas }, leastShare) => {
+        const model = modelOf(units, frozen);
+        const graph = readGraph(model);
+        const cut = cutModel(graph, cutPoints(graph).slice(0, cutCount));
+        const shares = shareWeights(cut, replicas, leastShare);
+        for (const { index } of cut.stages) {
+          const own = cut.weights.filter(({ owner, frozen: isFrozen }) => owner.stage === index && !isFrozen);
+          const fairShare = own.reduce((sum, { shape }) => sum + sizeOf(shape), 0) / replicas;
+          const whole = new Array<number>(replicas).fill(0);
+          const undivided: { readonly replica: number; readonly shape: readonly number[] }[] = [];
+          for (const { order, shape } of own) {
+            const [first, ...others] = shares.get(order)!;
+            if (first!.rows === undefined) {
+              expect(others).toEqual([]);
+              if (shape.length === 2 && replicas > 1) undivided.push({ replica: first!.replica, shape });
+              whole[first!.replica]! += sizeOf(shape);
+              continue;
+            }
+            expect(sizeOf(shape)).toBeGreaterThan(fairShare);
+            const ranges = shares.get(order)!.map(({ rows }) => rows!);
+            expect(ranges.map(({ begin }) => begin)).toEqual([
+              0,
+              ...ranges.slice(0, -1).map(({ end }) => end),
+            ]);
+            expect(ranges.at(-1)!.end).toBe(shape[0]);
+            for (const { begin, end } of ranges) {
+              expect((end - begin) * shape[1]!).toBeGreaterThanOrEqual(
+                Math.max(1, leastShare - 16 * shape[1]!),
+              );
+              expect((begin * shape[1]! * 4) % 64).toBe(0);
+            }
+            const steppers = shares.get(order)!.map(({ replica }) => replica);
+            expect(steppers).toEqual([...new Set(steppers)].sort((a, b) => a - b));
+          }
+          const sizes = Array.from({ length: replicas }, (_, replica) =>
+            replicaMessage(cut, index, replica, shares).reduce((sum, { shape }) => sum + sizeOf(shape), 0),
+          );
+          const bound = Math.max(...whole, fairShare + replicas * leastShare + COARSEST);
+          expect(Math.max(...sizes)).toBeLessThanOrEqual(bound);
+          // A large one stays whole only where parts would be too small.
+          for (const { replica, shape } of undivided) {
+            const size = sizeOf(shape);
+            const besides = whole.map((load, index) => (index === replica ? load - size : load));
+            const most = Math.max(fairShare, 2 * leastShare + Math.max(...besides) + COARSEST);
+            expect(size).toBeLessThanOrEqual(most);
+          }
+        }
+        model.dispose();
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+it('the parts of a divided weight are in the descriptions of the stages that step them', () => {
+  const model = modelOf([400, 200], []);
+  const cut = cutModel(readGraph(model), []);
+  const rows = describeStages(cut, 2).map(spec => optimizerEntries(spec).flatMap(entry => entry.rows ?? []));
+  // 400 × 200 elements, and 2,001 others.
+  expect(rows.map(([first]) => first!.end - first!.begin).reduce((sum, count) => sum + count)).toBe(400);
+  expect(rows.flat()).toHaveLength(2);
+  expect(rows.flat().every(({ begin, end }) => end - begin > 180)).toBe(true);
+  model.dispose();
 });

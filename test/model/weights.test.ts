@@ -92,7 +92,7 @@ describe('the weights of a layer', () => {
       const originals = cut.stages[spec.stage]!.layers.flatMap(layer =>
         canonicalWeights(graph.layers[layer]!.layer),
       );
-      layers.write(sharedBytesOf(originals.map(weight => weight.read())));
+      layers.write(sharedBytesOf(originals.map(weight => weight.read().dataSync())));
       for (const ref of spec.trainable) {
         const { layer, weight } = trainable.get(ref.order)!.places[0]!;
         const original = canonicalWeights(graph.layers[layer]!.layer)[weight]!.read();

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Backend, loadBackend, PLAIN_FACTORS, type SampleProduct } from '#internal/backends/index.js';
-import type { StageSpec } from '#internal/protocol/stage-spec.js';
+import type { StageSpec, WeightShare } from '#internal/protocol/stage-spec.js';
 import type { StageLayers } from '#internal/stages/layers.js';
 import { WeightGradients } from '#internal/stages/weight-gradients.js';
 import { describeOnBackends, useBackend } from '../helpers/backends.js';
@@ -24,7 +24,7 @@ describeOnBackends('weight gradients', name => {
       weight,
       order: weight,
       positions: [weight],
-      replica: 0,
+      shares: [{ replica: 0, rows: undefined }],
     }));
     const spec = {
       stage: 0,
@@ -71,8 +71,11 @@ describeOnBackends('weight gradients', name => {
       };
     }
 
-    /** Two replicas of a stage with two weights, of which each steps one. */
-    function replicas(): { gradients: WeightGradients[]; variables: tf.Variable[] } {
+    /** Two replicas of a stage with two weights. */
+    function replicas(sharesOf: (weight: number) => readonly WeightShare[]): {
+      gradients: WeightGradients[];
+      variables: tf.Variable[];
+    } {
       const variables = [0, 1].map(() => tf.tidy(() => tf.variable(tf.zeros([INPUTS, UNITS]))));
       const layers = { variable: ({ weight }: { weight: number }) => variables[weight]! } as StageLayers;
       const trainable = [0, 1].map(weight => ({
@@ -80,7 +83,7 @@ describeOnBackends('weight gradients', name => {
         weight,
         order: weight,
         positions: [weight],
-        replica: weight,
+        shares: sharesOf(weight),
         frozen: false,
       }));
       const gradients = [0, 1].map(replica => {
@@ -90,62 +93,107 @@ describeOnBackends('weight gradients', name => {
       return { gradients, variables };
     }
 
-    it('are the products over the samples of both, whether they cross as gradients or as factors', () => {
-      fc.assert(
-        fc.property(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 6 }), (...rows) => {
-          const { numTensors } = tf.memory();
-          const { gradients, variables } = replicas();
-          // By weight, then by replica.
-          const samples = variables.map((_, weight) =>
-            rows.map((count, replica) => ({
-              x: uniform([count, INPUTS], 10 * weight + replica),
-              dz: uniform([count, UNITS], 10 * weight + replica + 5),
-            })),
-          );
-          for (const [replica, own] of gradients.entries()) {
-            for (const [weight, ofReplicas] of samples.entries()) {
-              const { x, dz } = ofReplicas[replica]!;
-              const part = product(x, dz);
-              const isWanted = own.areFactorsWanted(weight, [part]);
-              expect(isWanted).toBe(rows[replica]! * (INPUTS + UNITS) < INPUTS * UNITS);
-              if (isWanted) own.addFactors(weight, [part], Number.POSITIVE_INFINITY);
-              else
-                own.add(
-                  weight,
-                  tf.tidy(() => part.computation.product(x, dz)),
-                  0,
-                );
+    /** Each replica steps one. */
+    const whole = (weight: number): readonly WeightShare[] => [{ replica: weight, rows: undefined }];
+
+    const ROWS = [
+      { begin: 0, end: 2 },
+      { begin: 2, end: INPUTS },
+    ] as const;
+
+    /** Each replica steps some rows of both. */
+    const divided = (): readonly WeightShare[] => ROWS.map((rows, replica) => ({ replica, rows }));
+
+    it.each([
+      // Factors are smaller where n samples · 11 < 30; of the smaller part of a divided weight, where n · 7 < 10.
+      { how: 'whole', sharesOf: whole, isDivided: false, mostRows: 2 },
+      { how: 'divided', sharesOf: divided, isDivided: true, mostRows: 1 },
+    ])(
+      'of $how weights are the products over the samples of both, crossing as gradients or as factors',
+      ({ sharesOf, isDivided, mostRows }) => {
+        fc.assert(
+          fc.property(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 6 }), (...rows) => {
+            const { numTensors } = tf.memory();
+            const { gradients, variables } = replicas(sharesOf);
+            // By weight, then by replica.
+            const samples = variables.map((_, weight) =>
+              rows.map((count, replica) => ({
+                x: uniform([count, INPUTS], 10 * weight + replica),
+                dz: uniform([count, UNITS], 10 * weight + replica + 5),
+              })),
+            );
+            for (const [replica, own] of gradients.entries()) {
+              for (const [weight, ofReplicas] of samples.entries()) {
+                const { x, dz } = ofReplicas[replica]!;
+                const part = product(x, dz);
+                const isWanted = own.areFactorsWanted(weight, [part]);
+                expect(isWanted).toBe(rows[replica]! <= mostRows);
+                if (isWanted) own.addFactors(weight, [part], Number.POSITIVE_INFINITY);
+                else
+                  own.add(
+                    weight,
+                    tf.tidy(() => part.computation.product(x, dz)),
+                    0,
+                  );
+              }
             }
-          }
-          const [first, second] = gradients as [WeightGradients, WeightGradients];
-          // As they cross: copies, that live until the step.
-          const sent = [first.ofReplica(1), second.ofReplica(0)].map(tensors =>
-            tensors.map(tensor => (tensor === undefined ? undefined : tf.clone(tensor))),
-          );
-          expect(second.addFromReplica(sent[0]!)).toBe(rows[0]! <= 2);
-          expect(first.addFromReplica(sent[1]!)).toBe(rows[1]! <= 2);
-          for (const [weight, own] of gradients.entries()) {
-            own.computeFactors();
-            const all = ['x', 'dz'] as const;
-            const [x, dz] = all.map(name => tf.concat(samples[weight]!.map(part => part[name]))) as [
-              tf.Tensor2D,
-              tf.Tensor2D,
-            ];
-            const expected = tf.matMul(x, dz, true);
-            expectTensorsClose([own.ofEntries[0]!], [expected], 'gradient');
-            tf.dispose([x, dz, expected]);
-          }
-          for (const own of gradients) own.clear();
-          tf.dispose(sent.flat().filter(tensor => tensor !== undefined));
-          tf.dispose([variables, samples.flat().map(part => [part.x, part.dz])]);
-          expect(tf.memory().numTensors).toBe(numTensors);
-        }),
-        { numRuns: 20 },
-      );
-    });
+            const [first, second] = gradients as [WeightGradients, WeightGradients];
+            for (const own of gradients) own.divide();
+            // As they cross: copies, that live until the step.
+            const sent = gradients.map((own, replica) =>
+              tf.tidy(() =>
+                own
+                  .ofReplica(1 - replica)
+                  .map(tensor => (tensor === undefined ? undefined : tf.keep(tf.clone(tensor)))),
+              ),
+            );
+            expect(second.addFromReplica(sent[0]!)).toBe(rows[0]! <= mostRows);
+            expect(first.addFromReplica(sent[1]!)).toBe(rows[1]! <= mostRows);
+            for (const [replica, own] of gradients.entries()) {
+              own.computeFactors();
+              const expected = tf.tidy(() =>
+                samples.map(ofReplicas => {
+                  const [x, dz] = (['x', 'dz'] as const).map(name =>
+                    tf.concat(ofReplicas.map(part => part[name])),
+                  );
+                  return tf.matMul(x as tf.Tensor2D, dz as tf.Tensor2D, true);
+                }),
+              );
+              const { begin, end } = ROWS[replica]!;
+              const stepped = isDivided
+                ? expected.map(gradient => tf.slice(gradient, [begin, 0], [end - begin, UNITS]))
+                : [tf.clone(expected[replica]!)];
+              expectTensorsClose(
+                own.ofEntries.map(gradient => gradient!),
+                stepped,
+                'gradient',
+              );
+              const squared = stepped.reduce(
+                (sum, gradient) => sum + tf.tidy(() => tf.sum(tf.square(gradient)).dataSync()[0]!),
+                0,
+              );
+              expect(own.squaredNorm()).toBeCloseTo(squared, 3);
+              own.scale(0.5);
+              const halved = tf.tidy(() => stepped.map(gradient => tf.mul(gradient, 0.5)));
+              expectTensorsClose(
+                own.ofEntries.map(gradient => gradient!),
+                halved,
+                'scaled gradient',
+              );
+              tf.dispose([expected, stepped, halved]);
+            }
+            for (const own of gradients) own.clear();
+            tf.dispose(sent.flat().filter(tensor => tensor !== undefined));
+            tf.dispose([variables, samples.flat().map(part => [part.x, part.dz])]);
+            expect(tf.memory().numTensors).toBe(numTensors);
+          }),
+          { numRuns: 20 },
+        );
+      },
+    );
 
     it('are computed where this replica has no samples, or no product', () => {
-      const { gradients, variables } = replicas();
+      const { gradients, variables } = replicas(whole);
       const [x, dz, own] = [uniform([2, INPUTS], 1), uniform([2, UNITS], 2), uniform([INPUTS, UNITS], 3)];
       const expected = tf.tidy(() => tf.matMul(x as tf.Tensor2D, dz as tf.Tensor2D, true));
       const stepper = gradients[1]!;

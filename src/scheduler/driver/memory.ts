@@ -10,7 +10,7 @@
  * other, and the shared memory of messages, of the weights that replicas read from each other, and of
  * weights and slots on their way to the main thread.
  */
-import { type ModelGraph, trainableWeights } from '../../model/index.js';
+import { isDivisible, type ModelGraph, trainableWeights } from '../../model/index.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import type { CompileSpec } from '../../protocol/stage-spec.js';
 import { MemoryLimitError, peakLive, peakTapes, type RecomputeMode, type StageBytes } from '../plan/index.js';
@@ -41,7 +41,7 @@ export function slotCountOf({ className, config }: CompileSpec['optimizer']): nu
 interface Row {
   /** Weights and gradients. */
   readonly fixed: Float64Array;
-  /** Weights that are stepped, and the largest of them: that one replica has whole. */
+  /** Weights that are stepped, and the largest of them that replicas do not divide: one of them has it whole. */
   readonly stepped: Float64Array;
   readonly largest: Float64Array;
   /** A sample: what the layers read and make, and the part that comes from outside. */
@@ -192,17 +192,20 @@ interface LayerBytes {
   readonly weights: number;
   /** Of weights that training updates; a copy of a tied weight counts as much as its owner. */
   readonly stepped: number;
+  /** Of those that replicas do not divide. */
   readonly largest: number;
 }
 
 function layerBytes(graph: ModelGraph): readonly LayerBytes[] {
   const bytes = graph.layers.map(({ weightBytes }) => ({ weights: weightBytes, stepped: 0, largest: 0 }));
-  for (const { shape, frozen, places } of trainableWeights(graph)) {
+  const divisible = isDivisible(graph);
+  for (const weight of trainableWeights(graph)) {
+    const { shape, frozen, places } = weight;
     if (frozen) continue;
     const size = shape.reduce((product, axis) => product * axis, Float32Array.BYTES_PER_ELEMENT);
     for (const { layer } of places) {
       bytes[layer]!.stepped += size;
-      bytes[layer]!.largest = Math.max(bytes[layer]!.largest, size);
+      if (!divisible(weight)) bytes[layer]!.largest = Math.max(bytes[layer]!.largest, size);
     }
   }
   return bytes;

@@ -1,4 +1,4 @@
-import { type CutModel, stageTopology, steppingReplicas } from '../../model/index.js';
+import { type CutModel, stageTopology, steppingReplicas, type WeightShares } from '../../model/index.js';
 import type { StageTopology } from '../../protocol/topology.js';
 import { replicateTopology } from '../plan/index.js';
 
@@ -11,7 +11,7 @@ import { replicateTopology } from '../plan/index.js';
 export function replicaTopology(
   cut: CutModel,
   replicas: number,
-  shares: ReadonlyMap<number, number>,
+  shares: WeightShares,
   targets: boolean,
 ): StageTopology {
   return replicateTopology(stageTopology(cut, targets), replicas, steppingReplicas(cut, replicas, shares));

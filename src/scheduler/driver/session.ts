@@ -11,6 +11,7 @@ import {
   replicaMessage,
   sharedWeights,
   shareWeights,
+  type WeightShares,
 } from '../../model/index.js';
 import type { Peer, Program } from '../../protocol/action.js';
 import type { ChannelEnds, ChannelLayout } from '../../protocol/channel.js';
@@ -241,7 +242,7 @@ function touches({ from, to }: ChannelLayout, { workerOfStage }: Schedule, worke
 interface SizeFacts {
   readonly cut: CutModel;
   /** See `shareWeights`. */
-  readonly shares: ReadonlyMap<number, number>;
+  readonly shares: WeightShares;
 }
 
 /** Bytes of the largest message of a channel. */

@@ -10,7 +10,7 @@ export function layOutSharedWeights({ weights }: CutModel, replicas: number): Sh
   if (replicas === 1) return undefined;
   const stepped = weights.filter(({ frozen }) => !frozen);
   const { byteOffsets, byteLength } = layOut(
-    stepped.map(({ shape }) => ({ size: tf.util.sizeFromShape([...shape]), dtype: 'float32' })),
+    stepped.map(({ shape }) => Float32Array.BYTES_PER_ELEMENT * tf.util.sizeFromShape([...shape])),
   );
   return {
     memory: Arena.create(byteLength).memory,

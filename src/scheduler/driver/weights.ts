@@ -9,10 +9,16 @@ import type { CutModel, ModelGraph } from '../../model/index.js';
 import { canonicalWeights, optimizedWeights } from '../../model/index.js';
 import { modelStageOf } from '../../protocol/replica.js';
 import { optimizerEntries, type StageSpec } from '../../protocol/stage-spec.js';
-import type { OptimizerState } from '../../protocol/worker-api.js';
-import { sharedBytesOf, tensorFrom } from '../../tfjs/bytes.js';
+import type { OptimizerState, TensorBytes } from '../../protocol/worker-api.js';
+import { sharedBytesOf, tensorFrom, tensorFromParts } from '../../tfjs/bytes.js';
 import { compiled, hasReadableSlots, setIterations, variableOf } from '../../tfjs/internals.js';
 import type { WorkerCalls } from './worker-calls.js';
+
+/** The rows of a slot that one replica steps. */
+interface SlotPart {
+  readonly begin: number;
+  readonly bytes: TensorBytes;
+}
 
 /** Finds the worker that holds a stage. */
 export type WorkerOfStage = (stage: number) => WorkerCalls;
@@ -80,7 +86,10 @@ export class WeightSync {
     const ids = dataIds(this.#cut.graph);
     await Promise.all(
       this.#specs.map(({ stage }) =>
-        this.#workerOf(stage).writeWeights(stage, sharedBytesOf(stageVariables(this.#cut, stage))),
+        this.#workerOf(stage).writeWeights(
+          stage,
+          sharedBytesOf(stageVariables(this.#cut, stage).map(variable => variable.dataSync())),
+        ),
       ),
     );
     this.#synced = ids;
@@ -118,15 +127,21 @@ export class WeightSync {
     }
     const slots: { name: string; tensor: tf.Tensor }[] = [];
     for (let group = 0; group < groupCount; group++) {
-      const byPosition: { name: string; tensor: tf.Tensor }[] = [];
+      const parts = weights.map((): SlotPart[] => []);
       for (const [stage, { groups }] of states.entries()) {
-        for (const [index, { position }] of optimizerEntries(this.#specs[stage]!).entries()) {
-          const { name, shape } = variableOf(weights[position]!);
-          const tensor = tensorFrom(groups[group]![index]!, shape, 'float32');
-          byPosition[position] = { name: `${name}/slot${group}`, tensor };
+        for (const [index, { position, rows }] of optimizerEntries(this.#specs[stage]!).entries()) {
+          parts[position]!.push({ begin: rows?.begin ?? 0, bytes: groups[group]![index]! });
         }
       }
-      slots.push(...byPosition);
+      for (const [position, weight] of weights.entries()) {
+        const { name, shape } = variableOf(weight);
+        const ordered = parts[position]!.sort((one, other) => one.begin - other.begin);
+        const tensor = tensorFromParts(
+          ordered.map(({ bytes }) => bytes),
+          shape,
+        );
+        slots.push({ name: `${name}/slot${group}`, tensor });
+      }
     }
     const counter = { name: 'iter', tensor: tf.scalar(iterations, 'int32') };
     await optimizer.setWeights([counter, ...slots]);
@@ -150,7 +165,14 @@ export class WeightSync {
       iterations: optimizer.iterations,
       groups: Array.from({ length: groupCount }, (_, group) =>
         sharedBytesOf(
-          optimizerEntries(spec).map(({ position }) => slots[group * perGroup + position]!.tensor),
+          optimizerEntries(spec).map(({ position, rows }) => {
+            const { tensor } = slots[group * perGroup + position]!;
+            const elements = tensor.dataSync();
+            const rowSize = tensor.shape[1]!;
+            return rows === undefined
+              ? elements
+              : elements.subarray(rows.begin * rowSize, rows.end * rowSize);
+          }),
         ),
       ),
     }));
