@@ -29,11 +29,12 @@ const WARM_UP_MS = 30_000;
 export async function untilSteady(train) {
   const start = performance.now();
   let fastest = await train();
-  for (let without = 0; without < STEADY_STRETCHES && performance.now() - start < WARM_UP_MS; without++) {
+  let steady = 0;
+  while (steady < STEADY_STRETCHES && performance.now() - start < WARM_UP_MS) {
     const ms = await train();
-    if (ms > fastest * (1 - GAIN)) continue;
-    fastest = ms;
-    without = -1;
+    const isFaster = ms <= fastest * (1 - GAIN);
+    if (isFaster) fastest = ms;
+    steady = isFaster ? 0 : steady + 1;
   }
   return fastest;
 }

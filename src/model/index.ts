@@ -9,7 +9,7 @@ export { type GraphLayer, type GraphNode, type GraphValue, type ModelGraph, read
 export { type LossWeights, lossWeightsOf } from './loss-weights.js';
 export { maskSizes } from './mask-sizes.js';
 export {
-  isDivisible,
+  divisibilityIn,
   replicaGradients,
   replicaMessage,
   shareWeights,

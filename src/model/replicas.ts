@@ -1,19 +1,18 @@
 /**
- * Which replica steps which weights. Every replica has all weights, but each is stepped by one of them, which keeps the
- * optimizer's slots for it, as in ZeRO's first stage (Rajbhandari et al., arXiv 1910.02054): the others send it their
+ * Which replica steps which weights. Every replica has all weights, but each is stepped by one of them, as a whole or by rows, which keeps
+ * the optimizer's slots for that, as in ZeRO's first stage (Rajbhandari et al., arXiv 1910.02054): the others send it their
  * gradients and read the weight where it writes it.
  *
- * A matrix that is more than a replica's fair share is divided by rows, each stepped by one replica: 4096 × 4096 among others of a
- * fifth are else four fifths of all steps for whoever steps them.
+ * A matrix that is more than a replica's fair share is divided by rows: a kernel of four fifths of all weights would else leave the
+ * other replicas waiting.
  */
 import { ALIGNMENT_BYTES } from '../protocol/alignment.js';
 import type { RowRange, WeightShare } from '../protocol/stage-spec.js';
 import type { TensorHeader } from '../protocol/tensor.js';
-import { compiled, stepsByElement } from '../tfjs/internals.js';
 import type { ModelGraph } from './graph.js';
 import type { CutModel } from './stages.js';
 import type { PlacedWeight } from './ties.js';
-import type { TrainableWeight } from './trainable.js';
+import { stepsWeightsByElement, type TrainableWeight } from './trainable.js';
 
 /** The shares of every weight, by `PlacedWeight.order`; those of one weight by ascending rows. */
 export type WeightShares = ReadonlyMap<number, readonly WeightShare[]>;
@@ -23,13 +22,16 @@ const LEAST_SHARE = 2 ** 15;
 
 const ALIGNED_FLOATS = ALIGNMENT_BYTES / Float32Array.BYTES_PER_ELEMENT;
 
-/** Within each stage shares are of nearly equal size. */
+/**
+ * Within each stage shares are of nearly equal size.
+ *
+ * @param leastShare elements that a part of a divided weight has at the least
+ */
 export function shareWeights(
-  { graph, stages, weights }: CutModel,
+  { stages, weights, dividesWeights }: CutModel,
   replicas: number,
   leastShare = LEAST_SHARE,
 ): WeightShares {
-  const mayDivide = mayDivideWeights(graph);
   const shares = new Map<number, readonly WeightShare[]>();
   for (const { index } of stages) {
     const own = weights
@@ -37,31 +39,29 @@ export function shareWeights(
       .sort((a, b) => sizeOf(b) - sizeOf(a) || a.order - b.order);
     const fairShare = own.reduce((sum, weight) => sum + sizeOf(weight), 0) / replicas;
     const large = own.filter(
-      weight => mayDivide && isMatrix(weight, 1 + weight.users.length) && sizeOf(weight) > fairShare,
+      weight =>
+        dividesWeights && isDivisible(weight, weight.users.length === 0) && sizeOf(weight) > fairShare,
     );
     for (const [{ order }, parts] of shareOut(own, large, replicas, leastShare)) shares.set(order, parts);
   }
   return shares;
 }
 
-/** Whether the model's optimizer bears that replicas divide a weight. */
-function mayDivideWeights({ model }: ModelGraph): boolean {
-  const { optimizer_: optimizer } = compiled(model);
-  return optimizer !== undefined && stepsByElement(optimizer);
-}
-
-/** Nothing but the layer's own calls reads it, and the optimizer steps it once. */
-function isMatrix(
+/** Matrices that the optimizer steps once, and that nothing but the calls of one copy of their layer reads. */
+function isDivisible(
   { shape, positions }: Pick<TrainableWeight, 'shape' | 'positions'>,
-  copies: number,
+  isLone: boolean,
 ): boolean {
-  return shape.length === 2 && copies === 1 && positions.length === 1;
+  return shape.length === 2 && positions.length === 1 && isLone;
 }
 
-/** Whether replicas divide a weight where it is more than a fair share of its stage. */
-export function isDivisible(graph: ModelGraph): (weight: TrainableWeight) => boolean {
-  const mayDivide = mayDivideWeights(graph);
-  return weight => mayDivide && isMatrix(weight, weight.places.length) && sizeOf(weight) >= 2 * LEAST_SHARE;
+/** Whether replicas divide a weight of a model wherever it is more than a fair share of its stage. */
+export function divisibilityIn(graph: ModelGraph): (weight: TrainableWeight) => boolean {
+  const isDivided = stepsWeightsByElement(graph);
+  // Several calls may come into several stages, each with a copy of the weight.
+  const isLone = ({ places }: TrainableWeight): boolean =>
+    places.length === 1 && graph.nodes.filter(({ layer }) => layer === places[0]!.layer).length === 1;
+  return weight => isDivided && isDivisible(weight, isLone(weight)) && sizeOf(weight) >= 2 * LEAST_SHARE;
 }
 
 /**

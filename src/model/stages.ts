@@ -7,7 +7,7 @@
 import type { StageTie, StageTopology } from '../protocol/topology.js';
 import type { ModelGraph } from './graph.js';
 import { type PlacedWeight, placeWeights } from './ties.js';
-import { trainableWeights } from './trainable.js';
+import { stepsWeightsByElement, trainableWeights } from './trainable.js';
 
 export interface StageEdgeValues {
   readonly from: number;
@@ -35,9 +35,16 @@ export interface CutModel {
   readonly stages: readonly CutStage[];
   readonly edges: readonly StageEdgeValues[];
   readonly weights: readonly PlacedWeight[];
+  /** Whether replicas may divide weights. */
+  readonly dividesWeights: boolean;
 }
 
-export function cutModel(graph: ModelGraph, cuts: readonly number[]): CutModel {
+/** @param dividesWeights by default what the optimizer that the model is compiled with now bears */
+export function cutModel(
+  graph: ModelGraph,
+  cuts: readonly number[],
+  dividesWeights: boolean = stepsWeightsByElement(graph),
+): CutModel {
   const bounds = [0, ...cuts, graph.nodes.length];
   const stageOfNode = new Array<number>(graph.nodes.length);
   for (let stage = 0; stage + 1 < bounds.length; stage++) {
@@ -56,7 +63,7 @@ export function cutModel(graph: ModelGraph, cuts: readonly number[]): CutModel {
     };
   });
   const edges = edgesBetween(graph, stageOfNode);
-  return { graph, cuts, stages, edges, weights: placeWeights(graph, stages) };
+  return { graph, cuts, stages, edges, weights: placeWeights(graph, stages), dividesWeights };
 }
 
 function edgesBetween(graph: ModelGraph, stageOfNode: readonly number[]): StageEdgeValues[] {

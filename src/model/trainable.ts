@@ -3,7 +3,7 @@
  * until the model is compiled again. One that is frozen later gets no gradient from then on, but keeps its place.
  */
 import type * as tf from '@tensorflow/tfjs';
-import { compiled, type LayerVariable, variableOf } from '../tfjs/internals.js';
+import { compiled, type LayerVariable, stepsByElement, variableOf } from '../tfjs/internals.js';
 import type { ModelGraph } from './graph.js';
 import { canonicalWeights } from './weights.js';
 
@@ -53,4 +53,10 @@ export function trainableWeights(graph: ModelGraph): readonly TrainableWeight[] 
     const frozen = !variableOf(variable).trainable;
     return places === undefined ? [] : [{ order, shape, frozen, positions, places }];
   });
+}
+
+/** Whether the model's optimizer, the one of now, lets parts of a weight be stepped apart. */
+export function stepsWeightsByElement({ model }: ModelGraph): boolean {
+  const { optimizer_: optimizer } = compiled(model);
+  return optimizer !== undefined && stepsByElement(optimizer);
 }

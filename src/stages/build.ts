@@ -79,12 +79,12 @@ export class BuiltStages {
       useCounterRandom(layer, String(index), this.#random);
       batchNorm?.take(layer);
     });
-    const undo = [() => layers.dispose()];
+    const made: { dispose(): void }[] = [layers];
     try {
       const stepped = new SteppedVariables(spec, layers);
-      undo.push(() => stepped.dispose());
+      made.push(stepped);
       const optimizer = new StageOptimizer(compile.optimizer, stepped.variables, fused?.optimizer);
-      undo.push(() => optimizer.dispose());
+      made.push(optimizer);
       this.#stages.set(spec.stage, {
         spec,
         layers,
@@ -96,7 +96,7 @@ export class BuiltStages {
         slotsOutbox: new Outbox(this.#backend),
       });
     } catch (error) {
-      for (const dispose of undo) dispose();
+      for (const part of made) part.dispose();
       throw error;
     }
   }

@@ -1,15 +1,47 @@
 /** Between tensors and the raw bytes in which weights and optimizer slots cross threads: shared, so that none are cloned. */
 import * as tf from '@tensorflow/tfjs';
+import { StateError } from '../errors.js';
 import { alignUp } from '../protocol/alignment.js';
+import type { RowRange } from '../protocol/stage-spec.js';
 import type { TensorBytes } from '../protocol/worker-api.js';
+import { rowsOf } from './rows.js';
 
-/** Copies of elements, one array after another in memory of their own. */
-export function sharedBytesOf(arrays: readonly tf.TypedArray[]): TensorBytes[] {
-  const { byteOffsets, byteLength } = layOut(arrays.map(array => array.byteLength));
+/** Elements to be copied, read when it is their turn: on some backends reading is a copy by itself. */
+export interface ElementSource {
+  readonly byteLength: number;
+  read(): tf.TypedArray;
+}
+
+export function elementsIn(tensor: tf.Tensor): ElementSource {
+  return {
+    byteLength: tensor.size * tf.util.bytesPerElement(tensor.dtype),
+    read: () => tensor.dataSync(),
+  };
+}
+
+/** Of some rows of a matrix alone. */
+export function elementsInRows(matrix: tf.Tensor, rows: RowRange): ElementSource {
+  const rowSize = matrix.shape[1]!;
+  return {
+    byteLength: (rows.end - rows.begin) * rowSize * tf.util.bytesPerElement(matrix.dtype),
+    read() {
+      // No `tidy`: it would look for tensors among the elements that it returns.
+      const part = rowsOf(matrix, rows);
+      const elements = part.dataSync();
+      part.dispose();
+      return elements;
+    },
+  };
+}
+
+/** Copies of elements, one source after another in memory of their own. */
+export function sharedBytesOf(sources: readonly ElementSource[]): TensorBytes[] {
+  const { byteOffsets, byteLength } = layOut(sources.map(source => source.byteLength));
   const memory = new SharedArrayBuffer(byteLength);
-  return arrays.map((array, index) => {
-    const bytes = new Uint8Array(memory, byteOffsets[index], array.byteLength);
-    bytes.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+  return sources.map((source, index) => {
+    const bytes = new Uint8Array(memory, byteOffsets[index], source.byteLength);
+    const elements = source.read();
+    bytes.set(new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength));
     return bytes;
   });
 }
@@ -47,7 +79,7 @@ export function tensorFromParts(parts: readonly TensorBytes[], shape: readonly n
     values.set(elements, length);
     length += elements.length;
   }
-  tf.util.assert(length === values.length, () => `${length} elements are no tensor of shape [${shape}].`);
+  if (length !== values.length) throw new StateError(`${length} elements are no tensor of shape [${shape}].`);
   return tf.tensor(values, [...shape], 'float32');
 }
 

@@ -125,6 +125,16 @@ describe('the estimate', () => {
     const weights = 4 * (width * width + width);
     const activations = 2 * 2 * 4 * width;
     expect(bytes(model, [], 2)[0]).toBe(2 * weights + (2 * weights) / 2 + activations);
+    const input = tf.input({ shape: [width] });
+    const layer = tf.layers.dense({ units: width });
+    const twice = tf.model({
+      inputs: input,
+      outputs: layer.apply(layer.apply(input)) as tf.SymbolicTensor,
+    });
+    twice.compile({ optimizer: 'adam', loss: 'meanSquaredError' });
+    // Two copies, where the calls come into two stages: neither is divided.
+    expect(bytes(twice, [], 2)[0]).toBe(2 * weights + 2 * 4 * width * width + 2 * 3 * 4 * width);
+    twice.dispose();
     class Own extends tf.AdamOptimizer {}
     model.compile({ optimizer: new Own(0.1, 0.9, 0.999), loss: 'meanSquaredError' });
     expect(bytes(model, [], 2)[0]).toBe(2 * weights + 2 * 4 * width * width + activations);

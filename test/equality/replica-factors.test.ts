@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
+import type { PipelinedModel } from 'millrace';
 import { expect, it } from 'vitest';
 import { describeOnBackends } from '../helpers/backends.js';
 import { expectTensorsClose } from '../helpers/compare.js';
@@ -15,7 +16,9 @@ import {
   expectSameWeights,
   OPTIMIZERS,
   type OptimizerName,
+  type Pair,
   start,
+  type TrainingRun,
   withPair,
 } from './support.js';
 
@@ -141,6 +144,22 @@ async function doubleSlots(optimizer: tf.Optimizer): Promise<void> {
   tf.dispose([iterations!.tensor, slots.map(({ tensor }) => tensor), doubled.map(({ tensor }) => tensor)]);
 }
 
+const partings = fc.record({
+  replicas: fc.integer({ min: 2, max: 3 }),
+  microBatches: fc.integer({ min: 1, max: 2 }),
+  stages: fc.integer({ min: 1, max: 2 }),
+});
+
+const optimizers = fc.constantFrom(...(Object.keys(OPTIMIZERS) as OptimizerName[]));
+
+/** The second time leaves no more in memory than the first. */
+async function expectSameTrainingTwice(pair: Pair, trainer: PipelinedModel, run: TrainingRun): Promise<void> {
+  await expectSameTraining(pair, trainer, run);
+  const before = await trainer.memory();
+  await expectSameTraining(pair, trainer, run);
+  expect(await trainer.memory()).toEqual(before);
+}
+
 describeOnBackends('replicas of wide layers', backend => {
   poisonFreedSlots();
 
@@ -148,12 +167,8 @@ describeOnBackends('replicas of wide layers', backend => {
     await fc.assert(
       fc.asyncProperty(
         shapes,
-        fc.record({
-          replicas: fc.integer({ min: 2, max: 3 }),
-          microBatches: fc.integer({ min: 1, max: 2 }),
-          stages: fc.integer({ min: 1, max: 2 }),
-        }),
-        fc.constantFrom(...(Object.keys(OPTIMIZERS) as OptimizerName[])),
+        partings,
+        optimizers,
         // Up to ten rows a replica have smaller factors than a kernel of 20 × 24.
         fc.record({
           batchSize: fc.integer({ min: 4, max: 33 }),
@@ -163,10 +178,7 @@ describeOnBackends('replicas of wide layers', backend => {
           const workers = parts.replicas * parts.stages;
           await withPair(wide(shape), backend, { ...parts, workers }, async (pair, trainer) => {
             const run = { sampleCount, optimizer, seed: 3, fit: { batchSize } };
-            await expectSameTraining(pair, trainer, run);
-            const before = await trainer.memory();
-            await expectSameTraining(pair, trainer, run);
-            expect(await trainer.memory()).toEqual(before);
+            await expectSameTrainingTwice(pair, trainer, run);
           });
         },
       ),
@@ -182,12 +194,8 @@ describeOnBackends('replicas of wide layers', backend => {
           first: fc.constantFrom('dense' as const, 'wider dense' as const, 'embedding' as const),
           isPenalised: fc.boolean(),
         }),
-        fc.record({
-          replicas: fc.integer({ min: 2, max: 3 }),
-          microBatches: fc.integer({ min: 1, max: 2 }),
-          stages: fc.integer({ min: 1, max: 2 }),
-        }),
-        fc.constantFrom(...(Object.keys(OPTIMIZERS) as OptimizerName[])),
+        partings,
+        optimizers,
         // A last mini-batch may leave a replica without samples.
         fc.record({
           batchSize: fc.integer({ min: 3, max: 16 }),
@@ -197,10 +205,7 @@ describeOnBackends('replicas of wide layers', backend => {
           const workers = parts.replicas * parts.stages;
           await withPair(divided(division), backend, { ...parts, workers }, async (pair, trainer) => {
             const run = { sampleCount, optimizer, seed: 3, fit: { batchSize } };
-            await expectSameTraining(pair, trainer, run);
-            const before = await trainer.memory();
-            await expectSameTraining(pair, trainer, run);
-            expect(await trainer.memory()).toEqual(before);
+            await expectSameTrainingTwice(pair, trainer, run);
             const [slots, expected] = await Promise.all([slotsOf(pair.piped), slotsOf(pair.plain)]);
             expectTensorsClose(slots, expected, 'slot');
             for (const { optimizer: own } of [pair.piped, pair.plain]) await doubleSlots(own);

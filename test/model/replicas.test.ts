@@ -39,7 +39,10 @@ const MOST_UNITS = 40;
 const COARSEST = 16 * MOST_UNITS;
 
 const cases = fc.record({
-  units: fc.array(fc.integer({ min: 1, max: MOST_UNITS }), { minLength: 1, maxLength: 6 }),
+  units: fc.array(fc.oneof(fc.integer({ min: 1, max: MOST_UNITS }), fc.constantFrom(16, 32)), {
+    minLength: 1,
+    maxLength: 6,
+  }),
   frozen: fc.array(fc.boolean(), { maxLength: 6 }),
   cutCount: fc.nat(3),
   replicas: fc.integer({ min: 1, max: 4 }),
@@ -111,10 +114,10 @@ it('a matrix of more than a fair share is divided by rows, and every row is step
               ...ranges.slice(0, -1).map(({ end }) => end),
             ]);
             expect(ranges.at(-1)!.end).toBe(shape[0]);
+            // Of elements: rows are dealt out by so many.
+            const unit = [1, 2, 4, 8, 16].find(rows => (rows * shape[1]!) % 16 === 0)! * shape[1]!;
             for (const { begin, end } of ranges) {
-              expect((end - begin) * shape[1]!).toBeGreaterThanOrEqual(
-                Math.max(1, leastShare - 16 * shape[1]!),
-              );
+              expect((end - begin) * shape[1]!).toBeGreaterThanOrEqual(Math.max(1, leastShare - unit));
               expect((begin * shape[1]! * 4) % 64).toBe(0);
             }
             const steppers = shares.get(order)!.map(({ replica }) => replica);
@@ -148,5 +151,32 @@ it('the parts of a divided weight are in the descriptions of the stages that ste
   expect(rows.map(([first]) => first!.end - first!.begin).reduce((sum, count) => sum + count)).toBe(400);
   expect(rows.flat()).toHaveLength(2);
   expect(rows.flat().every(({ begin, end }) => end - begin > 180)).toBe(true);
+  model.dispose();
+});
+
+it('a large weight whose parts would be too small is stepped as a whole by whoever has least, and others are still divided', () => {
+  // Kernels of 3 × 40, 40 × 32 and 32 × 1: a fair share of two is 753 elements with the biases, so two parts of the second have fewer than 800.
+  const model = modelOf([40, 32], []);
+  const cut = cutModel(readGraph(model), []);
+  const ofKernel = (leastShare: number) => {
+    const { order } = cut.weights.find(({ shape }) => shape[0] === 40 && shape[1] === 32)!;
+    return shareWeights(cut, 2, leastShare).get(order)!;
+  };
+  expect(ofKernel(100)).toHaveLength(2);
+  expect(ofKernel(800)).toEqual([{ replica: 0, rows: undefined }]);
+  model.dispose();
+});
+
+it('what is divided was decided when the model was cut, by the optimizer of then', () => {
+  class Own extends tf.SGDOptimizer {}
+  const model = modelOf([400, 200], []);
+  const graph = readGraph(model);
+  const cut = cutModel(graph, []);
+  const before = shareWeights(cut, 2);
+  expect([...before.values()].some(shares => shares.length === 2)).toBe(true);
+  model.compile({ optimizer: new Own(0.1), loss: 'meanSquaredError' });
+  expect(shareWeights(cut, 2)).toEqual(before);
+  const after = shareWeights(cutModel(graph, []), 2);
+  expect([...after.values()].every(shares => shares.length === 1)).toBe(true);
   model.dispose();
 });

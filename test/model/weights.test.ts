@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { canonicalWeights, cutModel, describeStages, readGraph } from '#internal/model/index.js';
 import { trainableWeights } from '#internal/model/trainable.js';
 import { StageLayers } from '#internal/stages/layers.js';
-import { sharedBytesOf } from '#internal/tfjs/bytes.js';
+import { elementsIn, sharedBytesOf } from '#internal/tfjs/bytes.js';
 import { compiled } from '#internal/tfjs/internals.js';
 import { useBackend } from '../helpers/backends.js';
 import { expectTensorsClose } from '../helpers/compare.js';
@@ -92,7 +92,7 @@ describe('the weights of a layer', () => {
       const originals = cut.stages[spec.stage]!.layers.flatMap(layer =>
         canonicalWeights(graph.layers[layer]!.layer),
       );
-      layers.write(sharedBytesOf(originals.map(weight => weight.read().dataSync())));
+      layers.write(sharedBytesOf(originals.map(weight => elementsIn(weight.read()))));
       for (const ref of spec.trainable) {
         const { layer, weight } = trainable.get(ref.order)!.places[0]!;
         const original = canonicalWeights(graph.layers[layer]!.layer)[weight]!.read();

@@ -7,10 +7,10 @@
  *
  * Not counted: the engine itself (some 50 to 150 MB a worker on tensorflow), scratch space of kernels, what layers keep inside
  * them (gates of recurrent layers, inner layers of nested models), gradients of activations while one is made from the
- * other, and the shared memory of messages, of the weights that replicas read from each other, and of
+ * other, rows of weights and gradients that replicas divide beside the whole ones, and the shared memory of messages, of the weights that replicas read from each other, and of
  * weights and slots on their way to the main thread.
  */
-import { isDivisible, type ModelGraph, trainableWeights } from '../../model/index.js';
+import { divisibilityIn, type ModelGraph, trainableWeights } from '../../model/index.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import type { CompileSpec } from '../../protocol/stage-spec.js';
 import { MemoryLimitError, peakLive, peakTapes, type RecomputeMode, type StageBytes } from '../plan/index.js';
@@ -198,14 +198,14 @@ interface LayerBytes {
 
 function layerBytes(graph: ModelGraph): readonly LayerBytes[] {
   const bytes = graph.layers.map(({ weightBytes }) => ({ weights: weightBytes, stepped: 0, largest: 0 }));
-  const divisible = isDivisible(graph);
+  const isDivisible = divisibilityIn(graph);
   for (const weight of trainableWeights(graph)) {
     const { shape, frozen, places } = weight;
     if (frozen) continue;
     const size = shape.reduce((product, axis) => product * axis, Float32Array.BYTES_PER_ELEMENT);
     for (const { layer } of places) {
       bytes[layer]!.stepped += size;
-      if (!divisible(weight)) bytes[layer]!.largest = Math.max(bytes[layer]!.largest, size);
+      if (!isDivisible(weight)) bytes[layer]!.largest = Math.max(bytes[layer]!.largest, size);
     }
   }
   return bytes;

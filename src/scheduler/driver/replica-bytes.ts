@@ -13,8 +13,8 @@ export const NO_EXCHANGE: ReplicaBytes = { weights: 0, gradients: 0 };
 
 /**
  * Of every stage, all replicas' shares together. Factors are taken to cross only where there is one micro-batch: of several, W is
- * seldom one action. Where a weight is divided, one of
- * them crosses to each replica, which is not counted. They cross on TensorFlow alone; on other backends gradients are a smaller part of what everything takes.
+ * seldom one action. Where a weight is divided, its right factor crosses to each that steps some of it; that is not counted. Factors
+ * cross on TensorFlow alone; on other backends gradients are a smaller part of what everything takes.
  *
  * @param bytes of every value, for one micro-batch
  */

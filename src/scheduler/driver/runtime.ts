@@ -215,8 +215,10 @@ export class Runtime {
     await this.pullWeights();
     await this.pullOptimizer();
     // What can be trained may have changed since the plan was made.
-    const { scalarLosses } = this.#plan;
-    this.#plan = { ...plan, scalarLosses, cut: cutModel(this.#parts.graph, plan.cut.cuts) };
+    const { scalarLosses, cut } = this.#plan;
+    // What the workers step with has not: a model that was compiled again is rebuilt before.
+    const newCut = cutModel(this.#parts.graph, plan.cut.cuts, cut.dividesWeights);
+    this.#plan = { ...plan, scalarLosses, cut: newCut };
     this.#specs = describeStages(this.#plan.cut, plan.replicas);
     this.#sync = this.#newSync();
     // A build that fails is tried again by the next call.

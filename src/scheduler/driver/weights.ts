@@ -10,7 +10,7 @@ import { canonicalWeights, optimizedWeights } from '../../model/index.js';
 import { modelStageOf } from '../../protocol/replica.js';
 import { optimizerEntries, type StageSpec } from '../../protocol/stage-spec.js';
 import type { OptimizerState, TensorBytes } from '../../protocol/worker-api.js';
-import { sharedBytesOf, tensorFrom, tensorFromParts } from '../../tfjs/bytes.js';
+import { elementsIn, elementsInRows, sharedBytesOf, tensorFrom, tensorFromParts } from '../../tfjs/bytes.js';
 import { compiled, hasReadableSlots, setIterations, variableOf } from '../../tfjs/internals.js';
 import type { WorkerCalls } from './worker-calls.js';
 
@@ -88,7 +88,7 @@ export class WeightSync {
       this.#specs.map(({ stage }) =>
         this.#workerOf(stage).writeWeights(
           stage,
-          sharedBytesOf(stageVariables(this.#cut, stage).map(variable => variable.dataSync())),
+          sharedBytesOf(stageVariables(this.#cut, stage).map(elementsIn)),
         ),
       ),
     );
@@ -167,11 +167,7 @@ export class WeightSync {
         sharedBytesOf(
           optimizerEntries(spec).map(({ position, rows }) => {
             const { tensor } = slots[group * perGroup + position]!;
-            const elements = tensor.dataSync();
-            const rowSize = tensor.shape[1]!;
-            return rows === undefined
-              ? elements
-              : elements.subarray(rows.begin * rowSize, rows.end * rowSize);
+            return rows === undefined ? elementsIn(tensor) : elementsInRows(tensor, rows);
           }),
         ),
       ),

@@ -21,6 +21,15 @@ const MOST_MS = 1_000;
 /** Reports of shorter steps come in bursts, so that single periods mean nothing. */
 const SHORT_MS = 3;
 
+/**
+ * How much training is expected to follow. Nobody knows which calls of `fit` are to follow: training is taken to be half done. What is
+ * then done for training that does not follow has cost a part of what was trained before, and many short fits find their plan as one
+ * long one does.
+ */
+export function restMsOf(trainedMs: number, remainingSteps: number, stepMs: number): number {
+  return Math.max(trainedMs, remainingSteps * stepMs);
+}
+
 export class Trial {
   readonly plan: ModelPlan;
   readonly #rows: number;
@@ -66,7 +75,7 @@ export class Trial {
 
   get isComplete(): boolean {
     if (this.#periodsMs.length < LEAST_STEPS || this.#totalMs < LEAST_MS) return false;
-    const restMs = Math.max(this.#trainedMs, this.#remainingSteps * this.#meanMs);
+    const restMs = restMsOf(this.#trainedMs, this.#remainingSteps, this.#meanMs);
     return this.#totalMs >= Math.min(MOST_MS, restMs * SHARE_OF_REST);
   }
 

@@ -11,7 +11,7 @@
  * best, and tries the others that may be faster.
  */
 import { isSamePlan, type ModelPlan } from '../model-plan.js';
-import { Trial } from './trial.js';
+import { restMsOf, Trial } from './trial.js';
 
 /** What the tuner does to a trainer. */
 export interface Tuned {
@@ -195,9 +195,7 @@ export class Tuner {
   ): Promise<void> {
     this.#record(trial.plan, { measuredMs: trial.periodMs });
     const best = this.#best();
-    // Nobody knows which calls of `fit` are to follow: training is taken to be half done. A change that then turns out to be
-    // the last has cost a part of what was trained before, and many short fits find their plan as one long one does.
-    const restMs = Math.max(this.#trainedMs, (remainingSteps ?? 0) * best.measuredMs);
+    const restMs = restMsOf(this.#trainedMs, remainingSteps ?? 0, best.measuredMs);
     const plan = await this.#nextPlan(best, restMs, warn);
     if (this.#isCancelled) return;
     this.#isResting = plan === undefined;
