@@ -5,6 +5,7 @@
  * A mask is made from a layer's inputs and then handed on or merged, so it has no more elements than the inputs of
  * the layers that made it. Where no layer upstream makes one, there is none.
  */
+import { elementCount } from '../protocol/message.js';
 import { innerLayers, type Layer } from '../tfjs/internals.js';
 import { isOfTfjs } from './coupling.js';
 import type { ModelGraph } from './graph.js';
@@ -16,7 +17,7 @@ import type { ModelGraph } from './graph.js';
  */
 export function maskSizes(graph: ModelGraph, shapes: readonly (readonly number[])[]): readonly number[] {
   const sizes = graph.values.map(() => 0);
-  const elements = (id: number): number => shapes[id]!.reduce((size, axis) => size * axis, 1);
+  const elements = (id: number): number => elementCount(shapes[id]!);
   for (const { layer, inputs, outputs } of graph.nodes) {
     const masked = inputs.some(id => sizes[id]! > 0);
     const all = [...inputs, ...outputs].reduce((sum, id) => sum + elements(id), 0);

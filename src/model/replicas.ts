@@ -7,6 +7,7 @@
  * other replicas waiting.
  */
 import { ALIGNMENT_BYTES } from '../protocol/alignment.js';
+import { elementCount } from '../protocol/message.js';
 import type { RowRange, WeightShare } from '../protocol/stage-spec.js';
 import type { TensorHeader } from '../protocol/tensor.js';
 import type { ModelGraph } from './graph.js';
@@ -162,7 +163,7 @@ export function replicaGradients(weights: readonly TensorHeader[]): readonly Ten
   const vector = (size: number): TensorHeader => ({ dtype: 'float32', shape: [size] });
   return weights.flatMap(weight => [
     weight,
-    vector(weight.shape.reduce((size, axis) => size * axis, 1)),
+    vector(elementCount(weight.shape)),
     // Each factor begins at an aligned place.
     vector(1),
   ]);
@@ -183,5 +184,5 @@ export function steppingReplicas(
 
 /** Weights that stay as they are go to the replica that has least in any case. */
 function sizeOf({ shape, frozen }: Pick<PlacedWeight, 'shape' | 'frozen'>): number {
-  return frozen ? 0 : shape.reduce((size, axis) => size * axis, 1);
+  return frozen ? 0 : elementCount(shape);
 }

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
 import { nowMs } from '../protocol/clock.js';
 import { type NodeSpec, optimizerEntries, type StageSpec } from '../protocol/stage-spec.js';
+import { byteLengthOf } from '../tfjs/bytes.js';
 import { disposeTape, recordTape, type TapeNode } from '../tfjs/internals.js';
 import { adaptLayer } from './adapt-layer.js';
 import { backwardInput, type DeferredWeightGradients } from './backward.js';
@@ -91,7 +92,7 @@ export class MeasuredNode {
     this.outputBytes = 0;
     for (const { id, tensor, mask } of result.outputs) {
       values.set(id, { tensor, mask });
-      this.outputBytes += tensor.size * tf.util.bytesPerElement(tensor.dtype);
+      this.outputBytes += byteLengthOf(tensor);
     }
     const lossIds = new Map<number, number>();
     for (const { of, loss } of result.losses) {

@@ -2,10 +2,10 @@
  * Memory through which a worker hands tensors to the main thread: one copy into it, which costs a fifth of a copy out of
  * TensorFlow and a clone for the message. It is used again, so the main thread copies what it gets before it asks again.
  */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
 import type { TensorBytes } from '../protocol/worker-api.js';
-import { elementsOf, layOut } from '../tfjs/bytes.js';
+import { byteLengthOf, elementsOf, layOut } from '../tfjs/bytes.js';
 import { Arena } from '../transport/index.js';
 
 export class Outbox {
@@ -18,9 +18,7 @@ export class Outbox {
 
   /** The tensors stay the caller's. */
   put(tensors: readonly tf.Tensor[]): TensorBytes[] {
-    const { byteOffsets, byteLength } = layOut(
-      tensors.map(({ size, dtype }) => size * tf.util.bytesPerElement(dtype)),
-    );
+    const { byteOffsets, byteLength } = layOut(tensors.map(byteLengthOf));
     if (this.#arena === undefined || this.#arena.buffer.byteLength < byteLength) {
       this.#arena = Arena.create(byteLength);
     }

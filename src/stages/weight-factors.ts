@@ -17,6 +17,7 @@ import {
   PLAIN_FACTORS,
   type SampleProduct,
 } from '../backends/index.js';
+import { elementCount } from '../protocol/message.js';
 import type { RowRange } from '../protocol/stage-spec.js';
 import { columnsOf } from '../tfjs/rows.js';
 import { slotFreeCopy } from './slot-free-copy.js';
@@ -33,7 +34,7 @@ export function areFactorsSmaller(
   rows: RowRange | undefined,
 ): boolean {
   const factorSize = products.reduce((sum, product) => sum + product.factorSize, 0);
-  if (rows === undefined) return factorSize < shape.reduce((size, axis) => size * axis, 1);
+  if (rows === undefined) return factorSize < elementCount(shape);
   const [rowCount, rowSize] = shape as readonly [number, number];
   const part = rows.end - rows.begin;
   return (factorSize * (part + rowSize)) / (rowCount + rowSize) < part * rowSize;

@@ -6,6 +6,10 @@ import type { RowRange } from '../protocol/stage-spec.js';
 import type { TensorBytes } from '../protocol/worker-api.js';
 import { rowsOf } from './rows.js';
 
+export function byteLengthOf({ size, dtype }: tf.Tensor): number {
+  return size * tf.util.bytesPerElement(dtype);
+}
+
 /** Elements to be copied, read when it is their turn: on some backends reading is a copy by itself. */
 export interface ElementSource {
   readonly byteLength: number;
@@ -14,7 +18,7 @@ export interface ElementSource {
 
 export function elementsIn(tensor: tf.Tensor): ElementSource {
   return {
-    byteLength: tensor.size * tf.util.bytesPerElement(tensor.dtype),
+    byteLength: byteLengthOf(tensor),
     read: () => tensor.dataSync(),
   };
 }

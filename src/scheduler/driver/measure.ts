@@ -1,5 +1,6 @@
 /** Measured times of a model's layers and bytes across its cuts, for the planner. */
 import { crossingValues, describeWhole, inferShapes, type ModelGraph } from '../../model/index.js';
+import { tensorBytes } from '../../protocol/message.js';
 import type { CompileSpec } from '../../protocol/stage-spec.js';
 import type { NodeProfile } from '../../protocol/worker-api.js';
 import {
@@ -135,8 +136,8 @@ async function measureUnits(
 
 /** Bytes of every value of the graph for a micro-batch of so many rows. */
 export function valueBytes(graph: ModelGraph, rows: number): readonly number[] {
-  return inferShapes(graph, profileShapes(graph, rows)).map(
-    shape => shape.reduce((size, axis) => size * axis, 1) * Float32Array.BYTES_PER_ELEMENT,
+  return inferShapes(graph, profileShapes(graph, rows)).map(shape =>
+    tensorBytes({ dtype: 'float32', shape }),
   );
 }
 

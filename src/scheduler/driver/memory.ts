@@ -11,6 +11,7 @@
  * weights and slots on their way to the main thread.
  */
 import { divisibilityIn, type ModelGraph, trainableWeights } from '../../model/index.js';
+import { tensorBytes } from '../../protocol/message.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import type { CompileSpec } from '../../protocol/stage-spec.js';
 import { MemoryLimitError, peakLive, peakTapes, type RecomputeMode, type StageBytes } from '../plan/index.js';
@@ -202,7 +203,7 @@ function layerBytes(graph: ModelGraph): readonly LayerBytes[] {
   for (const weight of trainableWeights(graph)) {
     const { shape, frozen, places } = weight;
     if (frozen) continue;
-    const size = shape.reduce((product, axis) => product * axis, Float32Array.BYTES_PER_ELEMENT);
+    const size = tensorBytes({ dtype: 'float32', shape });
     for (const { layer } of places) {
       bytes[layer]!.stepped += size;
       if (!isDivisible(weight)) bytes[layer]!.largest = Math.max(bytes[layer]!.largest, size);

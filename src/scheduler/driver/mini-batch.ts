@@ -2,6 +2,7 @@
  * A mini-batch as the driver feeds it: rows of plain arrays, named by index, so that shuffling copies each sample once,
  * straight into shared memory.
  */
+import { elementCount } from '../../protocol/message.js';
 import type { TensorData, TensorHeader } from '../../protocol/tensor.js';
 import type { SessionGeometry } from './session.js';
 
@@ -25,7 +26,7 @@ export interface MiniBatch {
 }
 
 export function sampleSize({ header }: SampleArray): number {
-  return header.shape.reduce((size, axis) => size * axis, 1);
+  return elementCount(header.shape);
 }
 
 /** Copies samples `rows[start … start+count)` into `into`, one after another. */

@@ -1,6 +1,6 @@
 /** Lays out the memory in which replicas read each other's weights. */
-import * as tf from '@tensorflow/tfjs';
 import type { CutModel } from '../../model/index.js';
+import { tensorBytes } from '../../protocol/message.js';
 import type { SharedWeights } from '../../protocol/shared-weights.js';
 import { layOut } from '../../tfjs/bytes.js';
 import { Arena } from '../../transport/index.js';
@@ -10,7 +10,7 @@ export function layOutSharedWeights({ weights }: CutModel, replicas: number): Sh
   if (replicas === 1) return undefined;
   const stepped = weights.filter(({ frozen }) => !frozen);
   const { byteOffsets, byteLength } = layOut(
-    stepped.map(({ shape }) => Float32Array.BYTES_PER_ELEMENT * tf.util.sizeFromShape([...shape])),
+    stepped.map(({ shape }) => tensorBytes({ dtype: 'float32', shape })),
   );
   return {
     memory: Arena.create(byteLength).memory,
