@@ -11,6 +11,7 @@
  * best, and tries the others that may be faster.
  */
 import { isSamePlan, type ModelPlan } from '../model-plan.js';
+import { Rematch } from './rematch.js';
 import { restMsOf, Trial } from './trial.js';
 
 /** What the tuner does to a trainer. */
@@ -54,7 +55,7 @@ const LEAST_GAIN = 0.03;
 /** Stage plans that are tried, and by how much their prediction may be worse than the best so far. */
 const MOST_STAGE_TRIALS = 3;
 const HOPEFUL = 1.1;
-/** A plan without stages is tried once more where one with stages, which was tried later, is faster by less than that: so much V8 gains. */
+/** The two fastest are timed in turns where they differ by less than that: so much V8 gains from the first trial to the last. */
 const CLOSE = 1.2;
 
 export class Tuner {
@@ -64,6 +65,8 @@ export class Tuner {
   /** Plans that wait to be tried. */
   readonly #waiting: PredictedPlan[] = [];
   #trial: Trial | undefined;
+  /** Between the two fastest, once all others have been tried. */
+  #rematch: Rematch | undefined;
   #stage: 'replicas' | 'stages' | 'decided' = 'replicas';
   /** Whether the present stretch of training is too short for anything further. */
   #isResting = false;
@@ -72,7 +75,6 @@ export class Tuner {
   #beganMs: number | undefined;
   /** Rows of the mini-batches that count: those of the present stretch's first one, which is no leftover. */
   #rows: number | undefined;
-  #hadRematch = false;
   #isFirst = true;
   #isCancelled = false;
   #settled: Promise<unknown> = Promise.resolve();
@@ -166,6 +168,7 @@ export class Tuner {
     if (rows === this.#rows) return;
     this.#rows = rows;
     this.#trial = undefined;
+    this.#rematch = undefined;
     for (const [index, tried] of this.#tried.entries()) {
       this.#tried[index] = { ...tried, measuredMs: undefined };
     }
@@ -193,7 +196,9 @@ export class Tuner {
     remainingSteps: number | undefined,
     warn: (error: unknown) => void,
   ): Promise<void> {
-    this.#record(trial.plan, { measuredMs: trial.periodMs });
+    const { plan: tried, periodMs } = trial;
+    this.#rematch?.record(tried, periodMs);
+    this.#record(tried, { measuredMs: this.#rematch?.periodMs(tried) ?? periodMs });
     const best = this.#best();
     const restMs = restMsOf(this.#trainedMs, remainingSteps ?? 0, best.measuredMs);
     const plan = await this.#nextPlan(best, restMs, warn);
@@ -221,19 +226,30 @@ export class Tuner {
       // A layer that trains need not bear being tried on numbers that were made up.
       await this.#predict(best).catch(warn);
     }
-    const hopeful = this.#waiting.shift()?.plan ?? this.#rematch(best);
+    const hopeful = this.#waiting.shift()?.plan ?? this.#nextOfRematch(best);
     if (hopeful === undefined) this.#stage = 'decided';
     return hopeful;
   }
 
-  /** The fastest plan without stages, if one with stages is faster by little; once. */
-  #rematch(best: Measured): ModelPlan | undefined {
-    if (this.#hadRematch || best.plan.cut.stages.length === 1) return undefined;
-    this.#hadRematch = true;
-    const close = this.#measured()
-      .filter(({ plan }) => plan.cut.stages.length === 1)
-      .sort((one, other) => one.measuredMs - other.measuredMs)[0];
-    return close !== undefined && close.measuredMs < best.measuredMs * CLOSE ? close.plan : undefined;
+  #nextOfRematch(best: Measured): ModelPlan | undefined {
+    this.#rematch ??= this.#makeRematch(best);
+    return this.#rematch?.next;
+  }
+
+  /** Of the fastest plan with the next, if that is close; what is in place has just been timed, and that counts. */
+  #makeRematch(best: Measured): Rematch | undefined {
+    const measured = this.#measured();
+    const [next] = measured
+      .filter(({ plan }) => plan !== best.plan)
+      .sort((one, other) => one.measuredMs - other.measuredMs);
+    if (next === undefined || next.measuredMs >= best.measuredMs * CLOSE) return undefined;
+    const pair = [best.plan, next.plan];
+    const [earlier, later] = measured.filter(({ plan }) => pair.includes(plan)) as [Measured, Measured];
+    const rematch = new Rematch(earlier.plan, later.plan);
+    for (const { plan, measuredMs } of [earlier, later]) {
+      if (isSamePlan(plan, this.#parts.trainer.plan)) rematch.record(plan, measuredMs);
+    }
+    return rematch;
   }
 
   /** Predictions are compared with one another alone: the machine is busier in training than while it was measured. */
@@ -271,9 +287,13 @@ export class Tuner {
     return this.#tried.filter((entry): entry is Measured => entry.measuredMs !== undefined);
   }
 
-  /** The fastest; of several that are about as fast, the one that was tried first. */
+  /** The fastest; of several that are about as fast, the one that was tried first, unless they were timed in turns. */
   #best(): Measured {
-    const [first, ...others] = this.#measured();
+    const measured = this.#measured();
+    const winner = this.#rematch?.winner;
+    const proved = measured.find(({ plan }) => plan === winner);
+    if (proved !== undefined) return proved;
+    const [first, ...others] = measured;
     return others.reduce(
       (best, entry) => (entry.measuredMs < best.measuredMs * (1 - LEAST_GAIN) ? entry : best),
       first!,

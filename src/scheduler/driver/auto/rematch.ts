@@ -1,0 +1,77 @@
+/**
+ * Two plans that are about as fast, timed in turns until one has proved faster.
+ *
+ * Timed once each, the later one has the better chances, since V8 goes on compiling what both run; and what else the machine does
+ * changes by more from second to second than the plans differ: two replicas of a CNN took 32 ms in one stretch and 42 in the next.
+ * What is timed in turns has met the same.
+ */
+import { isSamePlan, type ModelPlan } from '../model-plan.js';
+
+/** Who wins the first two rounds has won; else there is a third. */
+const LEAST_ROUNDS = 2;
+const MOST_ROUNDS = 3;
+
+interface Contender {
+  readonly plan: ModelPlan;
+  readonly timesMs: number[];
+}
+
+export class Rematch {
+  readonly #contenders: readonly [Contender, Contender];
+  #last: Contender;
+
+  /** @param earlier wins where neither is faster */
+  constructor(earlier: ModelPlan, later: ModelPlan) {
+    const contend = (plan: ModelPlan): Contender => ({ plan, timesMs: [] });
+    this.#contenders = [contend(earlier), contend(later)];
+    this.#last = this.#contenders[0];
+  }
+
+  record(plan: ModelPlan, periodMs: number): void {
+    const contender = this.#contenders.find(one => isSamePlan(one.plan, plan));
+    if (contender === undefined) return;
+    contender.timesMs.push(periodMs);
+    this.#last = contender;
+  }
+
+  /** Which is to be timed; `undefined` when it is decided. A round begins with the plan that the one before has ended with. */
+  get next(): ModelPlan | undefined {
+    const [one, other] = this.#contenders;
+    const behind = one.timesMs.length < other.timesMs.length ? one : other;
+    if (one.timesMs.length !== other.timesMs.length) return behind.plan;
+    return this.#isDecided ? undefined : this.#last.plan;
+  }
+
+  /** The median of a plan's times, and of two their mean; `undefined` for a plan that has none here. */
+  periodMs(plan: ModelPlan): number | undefined {
+    const contender = this.#contenders.find(one => isSamePlan(one.plan, plan));
+    return contender && median(contender.timesMs);
+  }
+
+  /** The one that was faster in more rounds, once that is decided. Not by its median: a round may straddle a change of the machine. */
+  get winner(): ModelPlan | undefined {
+    if (this.next !== undefined) return undefined;
+    const [earlier, later] = this.#contenders;
+    return (this.#lead < 0 ? later : earlier).plan;
+  }
+
+  get #isDecided(): boolean {
+    const rounds = this.#contenders[0].timesMs.length;
+    return rounds >= MOST_ROUNDS || (rounds >= LEAST_ROUNDS && Math.abs(this.#lead) === rounds);
+  }
+
+  /** Rounds that the earlier plan has won, less those of the later one. */
+  get #lead(): number {
+    const [earlier, later] = this.#contenders;
+    return earlier.timesMs.reduce(
+      (lead, timeMs, round) => lead + Math.sign(later.timesMs[round]! - timeMs),
+      0,
+    );
+  }
+}
+
+function median(timesMs: readonly number[]): number | undefined {
+  const sorted = timesMs.toSorted((a, b) => a - b);
+  const { length } = sorted;
+  return length === 0 ? undefined : (sorted[(length - 1) >> 1]! + sorted[length >> 1]!) / 2;
+}
