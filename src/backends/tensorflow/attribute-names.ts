@@ -57,7 +57,6 @@ export const ATTRIBUTE_NAMES = [
   'equation',
   'exclusive',
   'explicit_paddings',
-  'exponential_avg_factor',
   'extrapolation_value',
   'fancy_upscaling',
   'format',

@@ -21,14 +21,14 @@ export function matMul(a: tf.Tensor, b: tf.Tensor, transposeA = false, transpose
 export function addBias(z: tf.Tensor, bias: tf.Tensor | undefined): tf.Tensor {
   if (bias === undefined) return z;
   const raw = rawOps();
-  const sum = raw.one('BiasAdd', [...raw.float, raw.string('data_format', 'NHWC')], z, bias);
+  const sum = raw.map('BiasAdd', z, bias);
   z.dispose();
   return sum;
 }
 
 export function biasGradient(dz: tf.Tensor): tf.Tensor {
   const raw = rawOps();
-  return raw.one('BiasAddGrad', [...raw.float, raw.string('data_format', 'NHWC')], dz);
+  return raw.map('BiasAddGrad', dz);
 }
 
 /** A matrix of the last axis's rows; another tensor on the same memory, which the caller disposes. */

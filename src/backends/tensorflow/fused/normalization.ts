@@ -56,13 +56,7 @@ export function normalizeWith(
 /** Attributes that the op and its gradient share. */
 function sharedAttributes(epsilon: number, isTraining: boolean): Attribute[] {
   const raw = rawOps();
-  return [
-    ...raw.float,
-    raw.type('U'),
-    raw.number('epsilon', epsilon),
-    raw.string('data_format', 'NHWC'),
-    raw.bool('is_training', isTraining),
-  ];
+  return [...raw.float, raw.type('U'), raw.number('epsilon', epsilon), raw.bool('is_training', isTraining)];
 }
 
 /**
@@ -126,11 +120,7 @@ const rectified: Run = (...inputs) => {
 function runOp(op: string, own: readonly Attribute[], ...inputs: Parameters<Run>): Outputs {
   const [images, { scale, offset, epsilon }, { mean, variance }, isTraining] = inputs;
   const raw = rawOps();
-  const attributes = [
-    ...sharedAttributes(epsilon, isTraining),
-    raw.number('exponential_avg_factor', 1),
-    ...own,
-  ];
+  const attributes = [...sharedAttributes(epsilon, isTraining), ...own];
   const outputs = raw.many(op, attributes, [images, scale, offset, mean, variance], 6);
   tf.dispose([outputs[1]!, outputs[2]!, outputs[5]!]);
   return [outputs[0]!, outputs[3]!, outputs[4]!];
