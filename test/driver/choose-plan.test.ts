@@ -6,7 +6,16 @@ import { cutPoints, readGraph } from '#internal/model/index.js';
 import { choosePlan } from '#internal/scheduler/driver/choose-plan.js';
 import { MeasuredCosts, type UnitCost } from '#internal/scheduler/driver/measure.js';
 import { ModelMemory } from '#internal/scheduler/driver/memory.js';
-import { generateSchedule, place } from '#internal/scheduler/plan/index.js';
+import {
+  actionCostOf,
+  chainTopology,
+  generateSchedule,
+  lower,
+  replicateSchedule,
+  replicateTopology,
+  scheduleKind,
+  steadyPeriod,
+} from '#internal/scheduler/plan/index.js';
 
 beforeAll(() => tf.setBackend('cpu'));
 
@@ -29,7 +38,21 @@ function costs(msPerCall: number, msPerRow: number): MeasuredCosts {
   return new MeasuredCosts(at(8), at(32));
 }
 
-function choose(measured: MeasuredCosts, microBatchCounts = [1, 2, 3, 4, 6, 8], statedCuts?: number[]) {
+const SCHEDULES = ['zero-bubble', 'zb-v', 'interleaved'] as const;
+
+interface Shape {
+  readonly replicas: number;
+  readonly name: (typeof SCHEDULES)[number];
+}
+
+function choose(
+  measured: MeasuredCosts,
+  microBatchCounts = [1, 2, 3, 4, 6, 8],
+  statedCuts?: number[],
+  { replicas, name }: Shape = { replicas: 1, name: 'zero-bubble' },
+) {
+  const { place, stagesPerWorker } = scheduleKind(name);
+  const stageCount = 2 * stagesPerWorker;
   const { layers } = tf;
   const model = tf.sequential({
     layers: [layers.dense({ units: 4, inputShape: [4] }), ...[1, 2, 3].map(() => layers.dense({ units: 4 }))],
@@ -43,8 +66,8 @@ function choose(measured: MeasuredCosts, microBatchCounts = [1, 2, 3, 4, 6, 8], 
     graph,
     problem: { units, allowedCuts: cutPoints(graph), partingCuts: new Set() },
     statedCuts,
-    stageCount: 2,
-    replicas: 1,
+    stageCount,
+    replicas,
     batchSize: BATCH_SIZE,
     microBatchCounts,
     recomputeModes: ['never'],
@@ -52,7 +75,7 @@ function choose(measured: MeasuredCosts, microBatchCounts = [1, 2, 3, 4, 6, 8], 
     memoryLimit: undefined,
     costs: measured,
     scheduleOf: microBatchCount =>
-      generateSchedule('zero-bubble', { stageCount: 2, microBatchCount, workerOfStage: place(2, 2) }),
+      generateSchedule(name, { stageCount, microBatchCount, workerOfStage: place(stageCount, 2) }),
   });
 }
 
@@ -131,5 +154,36 @@ describe('the cuts', () => {
     const { cuts, periodMs } = choose(new MeasuredCosts(at, at), [1]);
     expect(cuts).toEqual([1]);
     expect(periodMs).toBeLessThan(choose(new MeasuredCosts(at, at), [1], [2]).periodMs);
+  });
+});
+
+describe('replicas, of which two are simulated', () => {
+  const layerCosts = fc.array(fc.tuple(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 0, max: 30 })), {
+    minLength: 4,
+    maxLength: 4,
+  });
+
+  it('take as long as all of them', () => {
+    fc.assert(
+      fc.property(
+        layerCosts,
+        fc.integer({ min: 1, max: 7 }),
+        fc.constantFrom(1, 2, 3, 5),
+        fc.constantFrom(...SCHEDULES),
+        (layerMs, replicas, count, name) => {
+          const at = { rows: 8, units: layerMs.map(([ms, stepMs]) => unit(ms, stepMs)) };
+          const plan = choose(new MeasuredCosts(at, at), [count], undefined, { replicas, name });
+          const { schedule, costs: planCosts, periodMs } = plan;
+          const all = Array.from({ length: replicas }, (_, replica) => replica);
+          const topology = replicateTopology(
+            chainTopology(schedule.stageCount),
+            replicas,
+            Array.from({ length: schedule.stageCount }, () => all),
+          );
+          const programs = lower(replicateSchedule(schedule, replicas), topology, { recompute: 'never' });
+          expect(periodMs).toBeCloseTo(steadyPeriod(programs, actionCostOf(planCosts)).period, 6);
+        },
+      ),
+    );
   });
 });

@@ -6,9 +6,10 @@
  * which of the two counts depends on how much one call does.
  */
 import type { ModelGraph } from '../../model/index.js';
-import type { Program } from '../../protocol/action.js';
+import { type Action, isExchange, type Program } from '../../protocol/action.js';
 import type { Schedule } from '../../protocol/schedule.js';
 import {
+  type ActionCost,
   actionCostOf,
   type BalanceOptions,
   type Cuts,
@@ -40,7 +41,13 @@ const LEAST_GAIN = 0.03;
 const LEAST_GAIN_OF_A_MOVE = 0.01;
 
 /**
- * Micro-batches of stages, of all replicas, that are simulated at the most to find better cuts for one number of micro-batches: some
+ * Replicas that are simulated, of more: all do the same, and each exchanges with every other, so that 64 of them took 14 seconds. Two
+ * exchange with one another, in the time that each would take for all others.
+ */
+const MOST_SIMULATED_REPLICAS = 2;
+
+/**
+ * Micro-batches of stages, of the simulated replicas, that are simulated at the most to find better cuts for one number of micro-batches: some
  * 10 ms, and several times as long where the schedule is `greedy`.
  */
 const MOST_SIMULATED = 512;
@@ -116,7 +123,7 @@ function judge(question: OpenQuestion, microBatchCount: number, recompute: Recom
       allowedCuts: tried.allowedCuts,
       judge: moved => ifItFits(() => planAt(moved)),
       leastGain: LEAST_GAIN_OF_A_MOVE,
-      mostTrials: Math.floor(MOST_SIMULATED / (replicas * stageCount * microBatchCount)),
+      mostTrials: Math.floor(MOST_SIMULATED / (simulatedOf(replicas) * stageCount * microBatchCount)),
     }),
   );
 }
@@ -174,7 +181,7 @@ function judgeCuts(
       return forwardMs + backwardMs;
     }),
     costs,
-    periodMs: steadyPeriod(programsOf(question, schedule, recompute), cost).period,
+    periodMs: steadyPeriod(programsOf(question, schedule, recompute), amongSimulated(cost, replicas)).period,
   };
 }
 
@@ -207,7 +214,20 @@ function stageCosts(units: readonly UnitCost[], cuts: Cuts): UnitCost[] {
   );
 }
 
-/** Of all replicas. Which values cross which cuts does not matter to times: each cut is passed in one message. */
+function simulatedOf(replicas: number): number {
+  return Math.min(replicas, MOST_SIMULATED_REPLICAS);
+}
+
+/** What a message between two of the simulated replicas stands for. */
+function amongSimulated(cost: ActionCost, replicas: number): ActionCost {
+  if (replicas === 1) return cost;
+  const messages = (replicas - 1) / (simulatedOf(replicas) - 1);
+  const isBetweenReplicas = (action: Action): boolean =>
+    isExchange(action) && (action.pass === 'replica-gradient' || action.pass === 'replica-weight');
+  return action => cost(action) * (isBetweenReplicas(action) ? messages : 1);
+}
+
+/** Of the simulated replicas. Which values cross which cuts does not matter to times: each cut is passed in one message. */
 function programsOf(
   { lowered, replicas }: OpenQuestion,
   schedule: Schedule,
@@ -215,7 +235,7 @@ function programsOf(
 ): readonly Program[] {
   const known = lowered.get(schedule) ?? new Map<RecomputeMode, readonly Program[]>();
   lowered.set(schedule, known);
-  const programs = known.get(recompute) ?? lowerAll(schedule, replicas, recompute);
+  const programs = known.get(recompute) ?? lowerAll(schedule, simulatedOf(replicas), recompute);
   known.set(recompute, programs);
   return programs;
 }
