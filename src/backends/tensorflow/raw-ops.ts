@@ -70,7 +70,7 @@ export class RawOps {
     return this.#backend.executeMultipleOutputs(op, attributes, inputs, outputCount);
   }
 
-  /** Runs an op on float32 tensors that has no attribute but their type. */
+  /** Runs an op on float32 tensors that needs no attribute but their type. */
   map(op: string, ...inputs: tf.TensorInfo[]): tf.Tensor {
     return this.#backend.executeSingleOutput(op, this.float, inputs);
   }

@@ -63,4 +63,17 @@ describe('a rematch', () => {
     expect(play(rematch, plan => (plan === EARLIER ? 4 : 5))).toEqual([EARLIER, EARLIER, LATER]);
     expect([rematch.winner, rematch.periodMs(planOf(4))]).toEqual([EARLIER, undefined]);
   });
+
+  it('does not count what is timed out of turn, or after its end', () => {
+    const rematch = new Rematch(EARLIER, LATER);
+    rematch.record(LATER, 5);
+    rematch.record(LATER, 1);
+    expect([rematch.next, rematch.periodMs(LATER)]).toEqual([EARLIER, 5]);
+    play(rematch, plan => (plan === EARLIER ? 4 : 5));
+    rematch.record(EARLIER, 9);
+    expect([rematch.next, rematch.winner, rematch.periodMs(EARLIER)]).toEqual([undefined, EARLIER, 4]);
+    const again = rematch.again();
+    expect([again.next, again.periodMs(EARLIER), again.isBetween(LATER)]).toEqual([EARLIER, undefined, true]);
+    expect(again.isBetween(planOf(4))).toBe(false);
+  });
 });

@@ -32,6 +32,9 @@ class Training {
   plan: ModelPlan;
   measured = 0;
   nowMs = 0;
+  rows = ROWS;
+  /** Called when the layers have been measured. */
+  onMeasured: () => void = () => {};
   readonly #world: World;
 
   constructor(world: World) {
@@ -43,6 +46,7 @@ class Training {
       stagePlans: async () => {
         this.measured += 1;
         this.nowMs += MEASURING_MS;
+        this.onMeasured();
         return (world.stagePlans ?? []).map(([replicas, stages, predictedMs]) => ({
           plan: planOf(replicas, stages),
           predictedMs,
@@ -71,10 +75,10 @@ class Training {
   async train(steps: number, stepsKnown = true): Promise<void> {
     this.tuner.begin();
     for (let left = steps; left > 0; ) {
-      const trial = await this.tuner.next(ROWS, stepsKnown ? left : undefined);
+      const trial = await this.tuner.next(this.rows, stepsKnown ? left : undefined);
       do {
         this.nowMs += this.#world.stepMs(this.plan);
-        if (trial !== undefined) this.tuner.observe(trial, ROWS);
+        if (trial !== undefined) this.tuner.observe(trial, this.rows);
         left -= 1;
       } while (left > 0 && trial?.isComplete !== true);
     }
@@ -172,12 +176,12 @@ it('times replicas in turns too, where no plan with stages promises anything', a
   expect([training.tuner.isDecided, training.plan.replicas]).toEqual([true, 2]);
 });
 
-it('finds the faster one of two however the machine slows both down for seconds', async () => {
+it('finds the faster one of two where the machine changes its speed while they are timed in turns', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.double({ min: 1.06, max: 1.15, noNaN: true }),
       fc.boolean(),
-      fc.integer({ min: 8_000, max: 20_000 }),
+      fc.integer({ min: 5_300, max: 9_000 }),
       fc.double({ min: 0.7, max: 1.3, noNaN: true }),
       async (handicap, hasSlowStages, changesAtMs, change) => {
         const training: Training = new Training({
@@ -196,6 +200,58 @@ it('finds the faster one of two however the machine slows both down for seconds'
       },
     ),
   );
+});
+
+const TWO_CLOSE: World = {
+  workers: 1,
+  stepMs: ({ cut }) => (cut.stages.length === 1 ? 100 : 104),
+  stagePlans: [
+    [1, 1, 100],
+    [1, 2, 100],
+  ],
+};
+
+it('finds the faster one of two however training is cut into stretches', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.boolean(),
+      fc.array(fc.tuple(fc.integer({ min: 1, max: 60 }), fc.boolean()), { minLength: 1, maxLength: 20 }),
+      async (hasSlowStages, stretches) => {
+        const training = new Training({
+          ...TWO_CLOSE,
+          stepMs: ({ cut }) => (cut.stages.length > 1 === hasSlowStages ? 104 : 100),
+        });
+        for (const [steps, isCancelled] of stretches) {
+          await training.train(steps);
+          if (isCancelled) training.tuner.cancel();
+        }
+        await training.train(2_000);
+        expect(training.tuner.isDecided).toBe(true);
+        expect(training.plan.cut.stages.length > 1).toBe(!hasSlowStages);
+      },
+    ),
+  );
+});
+
+it('times the same two anew where mini-batches get another size', async () => {
+  const training = new Training({ ...TWO_CLOSE, stepMs: ({ cut }) => (cut.stages.length === 1 ? 104 : 100) });
+  // Two stages are tried, and one comes back to be timed again.
+  while (training.adopted.length < 2) await training.train(3);
+  expect(training.tuner.isDecided).toBe(false);
+  training.rows = ROWS / 2;
+  await training.train(1_000);
+  expect([training.tuner.isDecided, training.plan.cut.stages.length]).toEqual([true, 2]);
+  expect(training.tuner.tried.map(({ measuredMs }) => measuredMs)).toEqual([104, 100]);
+});
+
+it('settles nothing in a stretch that was cancelled, and puts the best in place in the next', async () => {
+  const training = new Training({ workers: 2, stepMs: ({ replicas }) => 200 / replicas });
+  // While the layers are measured; one replica is in place.
+  training.onMeasured = () => training.tuner.cancel();
+  await training.train(300);
+  expect([training.measured, training.plan.replicas, training.tuner.isDecided]).toEqual([1, 1, false]);
+  await training.train(1_000);
+  expect([training.measured, training.plan.replicas, training.tuner.isDecided]).toEqual([1, 2, true]);
 });
 
 it('measures layers only where much is left, tries what is predicted to be fast, and settles', async () => {

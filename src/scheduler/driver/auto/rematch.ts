@@ -11,6 +11,9 @@ import { isSamePlan, type ModelPlan } from '../model-plan.js';
 const LEAST_ROUNDS = 2;
 const MOST_ROUNDS = 3;
 
+/** Of plan, the last one to the winner. */
+export const MOST_CHANGES = MOST_ROUNDS + 1;
+
 interface Contender {
   readonly plan: ModelPlan;
   readonly timesMs: number[];
@@ -27,11 +30,28 @@ export class Rematch {
     this.#last = this.#contenders[0];
   }
 
+  /** The same two from the beginning. */
+  again(): Rematch {
+    const [earlier, later] = this.#contenders;
+    return new Rematch(earlier.plan, later.plan);
+  }
+
+  isBetween(plan: ModelPlan): boolean {
+    return this.#contenderOf(plan) !== undefined;
+  }
+
+  /** What is timed out of turn counts nothing: a stretch of training begins with what is in place, whoever's turn it is. */
   record(plan: ModelPlan, periodMs: number): void {
-    const contender = this.#contenders.find(one => isSamePlan(one.plan, plan));
-    if (contender === undefined) return;
+    const contender = this.#contenderOf(plan);
+    if (contender === undefined || this.next === undefined) return;
+    const isAhead = this.#contenders.some(({ timesMs }) => timesMs.length < contender.timesMs.length);
+    if (isAhead) return;
     contender.timesMs.push(periodMs);
     this.#last = contender;
+  }
+
+  #contenderOf(plan: ModelPlan): Contender | undefined {
+    return this.#contenders.find(one => isSamePlan(one.plan, plan));
   }
 
   /** Which is to be timed; `undefined` when it is decided. A round begins with the plan that the one before has ended with. */
@@ -44,7 +64,7 @@ export class Rematch {
 
   /** The median of a plan's times, and of two their mean; `undefined` for a plan that has none here. */
   periodMs(plan: ModelPlan): number | undefined {
-    const contender = this.#contenders.find(one => isSamePlan(one.plan, plan));
+    const contender = this.#contenderOf(plan);
     return contender && median(contender.timesMs);
   }
 

@@ -11,7 +11,7 @@
  * best, and tries the others that may be faster.
  */
 import { isSamePlan, type ModelPlan } from '../model-plan.js';
-import { Rematch } from './rematch.js';
+import { MOST_CHANGES, Rematch } from './rematch.js';
 import { restMsOf, Trial } from './trial.js';
 
 /** What the tuner does to a trainer. */
@@ -168,7 +168,7 @@ export class Tuner {
     if (rows === this.#rows) return;
     this.#rows = rows;
     this.#trial = undefined;
-    this.#rematch = undefined;
+    this.#rematch = this.#rematch?.again();
     for (const [index, tried] of this.#tried.entries()) {
       this.#tried[index] = { ...tried, measuredMs: undefined };
     }
@@ -197,12 +197,19 @@ export class Tuner {
     warn: (error: unknown) => void,
   ): Promise<void> {
     const { plan: tried, periodMs } = trial;
+    // It counts once, also where this is cancelled on the way.
+    this.#trial = undefined;
     this.#rematch?.record(tried, periodMs);
     this.#record(tried, { measuredMs: this.#rematch?.periodMs(tried) ?? periodMs });
     const best = this.#best();
     const restMs = restMsOf(this.#trainedMs, remainingSteps ?? 0, best.measuredMs);
     const plan = await this.#nextPlan(best, restMs, warn);
-    if (this.#isCancelled) return;
+    if (this.#isCancelled) {
+      // Nothing is put in place now: the next stretch comes back here.
+      if (this.isDecided) this.#stage = 'stages';
+      return;
+    }
+    if (plan !== undefined && plan === this.#waiting[0]?.plan) this.#waiting.shift();
     this.#isResting = plan === undefined;
     this.#trial = plan === undefined ? undefined : this.#trialOf(plan, remainingSteps);
     await this.#adopt(plan ?? this.#best().plan);
@@ -215,7 +222,8 @@ export class Tuner {
     warn: (error: unknown) => void,
   ): Promise<ModelPlan | undefined> {
     const { trainer, replicaPlan, worthPredictingMs = WORTH_PREDICTING_MS } = this.#parts;
-    if (restMs < WORTH_CHANGING * trainer.adoptionMs) return undefined;
+    if (this.#rematch?.winner !== undefined) this.#stage = 'decided';
+    if (this.isDecided || restMs < WORTH_CHANGING * trainer.adoptionMs) return undefined;
     if (this.#stage === 'replicas') {
       const fewer = Math.floor(this.#fewestReplicas() / 2);
       const plan =
@@ -226,13 +234,11 @@ export class Tuner {
       // A layer that trains need not bear being tried on numbers that were made up.
       await this.#predict(best).catch(warn);
     }
-    const hopeful = this.#waiting.shift()?.plan ?? this.#nextOfRematch(best);
-    if (hopeful === undefined) this.#stage = 'decided';
-    return hopeful;
-  }
-
-  #nextOfRematch(best: Measured): ModelPlan | undefined {
-    this.#rematch ??= this.#makeRematch(best);
+    const hopeful = this.#waiting[0]?.plan;
+    if (hopeful !== undefined) return hopeful;
+    const rematch = this.#rematch ?? this.#makeRematch(best);
+    if (rematch === undefined) this.#stage = 'decided';
+    else if (restMs >= MOST_CHANGES * WORTH_CHANGING * trainer.adoptionMs) this.#rematch = rematch;
     return this.#rematch?.next;
   }
 
@@ -290,10 +296,12 @@ export class Tuner {
   /** The fastest; of several that are about as fast, the one that was tried first, unless they were timed in turns. */
   #best(): Measured {
     const measured = this.#measured();
-    const winner = this.#rematch?.winner;
-    const proved = measured.find(({ plan }) => plan === winner);
+    const rematch = this.#rematch;
+    const proved = measured.find(({ plan }) => plan === rematch?.winner);
     if (proved !== undefined) return proved;
-    const [first, ...others] = measured;
+    // What was timed before it, when the machine was another, perhaps, is no measure for these.
+    const contending = measured.filter(({ plan }) => rematch?.isBetween(plan));
+    const [first, ...others] = contending.length > 0 ? contending : measured;
     return others.reduce(
       (best, entry) => (entry.measuredMs < best.measuredMs * (1 - LEAST_GAIN) ? entry : best),
       first!,
