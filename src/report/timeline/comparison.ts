@@ -1,4 +1,5 @@
 /** Prediction beside measurement: of whole steps, of workers, and of each kind of action of a stage. */
+import { median } from '../../median.js';
 import type { ActionKind } from '../../protocol/action.js';
 import type { ActionRecord } from '../../scheduler/driver/events.js';
 import type { TimelineRun, TimelineStep } from './steps.js';
@@ -71,13 +72,6 @@ export function usualRows(steps: readonly { readonly rows: number }[]): number |
   let usual: number | undefined;
   for (const [rows, count] of counts) if (usual === undefined || count >= counts.get(usual)!) usual = rows;
   return usual;
-}
-
-export function median(values: readonly number[]): number | undefined {
-  if (values.length === 0) return undefined;
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 function compared(predictedMs: number | undefined, measuredMs: number | undefined): Compared {

@@ -1,11 +1,12 @@
 /** `trainer.timeline()`: what the workers did in the last training steps, beside what the plan expected of them. */
 
 import { availableParallelism } from 'node:os';
+import { median } from '../../median.js';
 import type { Plan } from '../../plan.js';
 import type { PlanPrediction } from '../../scheduler/driver/predict-plan.js';
 import type { RecordedStep } from '../../scheduler/driver/step-recorder.js';
 import { type ChromeTrace, toChromeTrace } from './chrome-trace.js';
-import { compare, median, type TimelineComparison, usualRows } from './comparison.js';
+import { compare, type TimelineComparison, usualRows } from './comparison.js';
 import type { PredictedTimeline } from './data.js';
 import { toHtml } from './html/render.js';
 import { timelineFormat, writeTimeline } from './save.js';

@@ -20,15 +20,13 @@ export function matMul(a: tf.Tensor, b: tf.Tensor, transposeA = false, transpose
 /** Adds along the last axis, and disposes what it was given. */
 export function addBias(z: tf.Tensor, bias: tf.Tensor | undefined): tf.Tensor {
   if (bias === undefined) return z;
-  const raw = rawOps();
-  const sum = raw.map('BiasAdd', z, bias);
+  const sum = rawOps().map('BiasAdd', z, bias);
   z.dispose();
   return sum;
 }
 
 export function biasGradient(dz: tf.Tensor): tf.Tensor {
-  const raw = rawOps();
-  return raw.map('BiasAddGrad', dz);
+  return rawOps().map('BiasAddGrad', dz);
 }
 
 /** A matrix of the last axis's rows; another tensor on the same memory, which the caller disposes. */

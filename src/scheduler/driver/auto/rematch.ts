@@ -5,6 +5,7 @@
  * changes by more from second to second than the plans differ: two replicas of a CNN took 32 ms in one stretch and 42 in the next.
  * What is timed in turns has met the same.
  */
+import { median } from '../../../median.js';
 import { isSamePlan, type ModelPlan } from '../model-plan.js';
 
 /** Who wins the first two rounds has won; else there is a third. */
@@ -44,8 +45,8 @@ export class Rematch {
   record(plan: ModelPlan, periodMs: number): void {
     const contender = this.#contenderOf(plan);
     if (contender === undefined || this.next === undefined) return;
-    const isAhead = this.#contenders.some(({ timesMs }) => timesMs.length < contender.timesMs.length);
-    if (isAhead) return;
+    const fewest = Math.min(...this.#contenders.map(({ timesMs }) => timesMs.length));
+    if (contender.timesMs.length > fewest) return;
     contender.timesMs.push(periodMs);
     this.#last = contender;
   }
@@ -56,9 +57,9 @@ export class Rematch {
 
   /** Which is to be timed; `undefined` when it is decided. A round begins with the plan that the one before has ended with. */
   get next(): ModelPlan | undefined {
-    const [one, other] = this.#contenders;
-    const behind = one.timesMs.length < other.timesMs.length ? one : other;
-    if (one.timesMs.length !== other.timesMs.length) return behind.plan;
+    const [earlier, later] = this.#contenders;
+    if (earlier.timesMs.length < later.timesMs.length) return earlier.plan;
+    if (later.timesMs.length < earlier.timesMs.length) return later.plan;
     return this.#isDecided ? undefined : this.#last.plan;
   }
 
@@ -88,10 +89,4 @@ export class Rematch {
       0,
     );
   }
-}
-
-function median(timesMs: readonly number[]): number | undefined {
-  const sorted = timesMs.toSorted((a, b) => a - b);
-  const { length } = sorted;
-  return length === 0 ? undefined : (sorted[(length - 1) >> 1]! + sorted[length >> 1]!) / 2;
 }

@@ -252,9 +252,8 @@ export class Tuner {
     const pair = [best.plan, next.plan];
     const [earlier, later] = measured.filter(({ plan }) => pair.includes(plan)) as [Measured, Measured];
     const rematch = new Rematch(earlier.plan, later.plan);
-    for (const { plan, measuredMs } of [earlier, later]) {
-      if (isSamePlan(plan, this.#parts.trainer.plan)) rematch.record(plan, measuredMs);
-    }
+    const running = measured.find(({ plan }) => isSamePlan(plan, this.#parts.trainer.plan));
+    if (running !== undefined) rematch.record(running.plan, running.measuredMs);
     return rematch;
   }
 
