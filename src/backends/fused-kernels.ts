@@ -30,7 +30,7 @@ export const FUSED_KERNELS: readonly FusedKernelRow[] = [
     separatesWeights: true,
   },
   {
-    // TensorFlow's gradient op makes all three gradients in one pass.
+    // The gradient of the input is made of those of gamma and beta; TensorFlow's op makes all three in one pass.
     kernel: 'MillraceBatchNorm',
     backends: TENSORFLOW,
     usedBy: ['BatchNormalization'],

@@ -5,73 +5,67 @@
  * Variances are joined as Chan, Golub and LeVeque do (1979, "Updating Formulae and a Pairwise Algorithm for Computing Sample
  * Variances"), which takes one exchange and loses no digits, as a difference of sums of squares would.
  */
-import * as tf from '@tensorflow/tfjs';
 import type { Exchange } from './fused-operations.js';
+
+/** A number for each channel. */
+export type PerChannel = Float32Array | Float64Array;
 
 /** Of each channel the mean and the biased variance. */
 export interface Statistics {
-  readonly mean: tf.Tensor;
-  readonly variance: tf.Tensor;
+  readonly mean: PerChannel;
+  readonly variance: PerChannel;
+  /** Numbers of each channel that they are over. */
+  readonly count: number;
 }
 
-/**
- * @param count numbers of each channel that the part's statistics are over
- * @returns the same of the whole batch
- */
-export function joinStatistics(
-  { mean, variance }: Statistics,
-  count: number,
-  exchange: Exchange,
-): Statistics & { readonly count: number } {
-  const channels = mean.size;
-  const parts = exchange(Float32Array.from([count, ...mean.dataSync(), ...variance.dataSync()]));
-  const total = sumOf(parts, 0);
-  const means = eachChannel(channels, channel =>
-    parts.reduce((sum, part) => sum + part[0]! * part[1 + channel]!, 0),
-  ).map(sum => sum / total);
-  const variances = eachChannel(channels, channel =>
-    parts.reduce((sum, part) => {
-      const distance = part[1 + channel]! - means[channel]!;
-      return sum + part[0]! * (part[1 + channels + channel]! + distance * distance);
-    }, 0),
-  ).map(sum => sum / total);
-  return { mean: tf.tensor1d(means), variance: tf.tensor1d(variances), count: total };
+/** @returns the statistics of the whole batch, from those of this part and the others */
+export function joinStatistics({ mean, variance, count }: Statistics, exchange: Exchange): Statistics {
+  const parts = exchangeBoth(count, mean, variance, exchange);
+  const total = parts.reduce((sum, part) => sum + part.count, 0);
+  const means = new Float64Array(mean.length);
+  const variances = new Float64Array(mean.length);
+  for (const part of parts) {
+    const share = part.count / total;
+    for (const [channel, value] of part.first.entries()) means[channel]! += share * value;
+  }
+  for (const part of parts) {
+    const share = part.count / total;
+    for (const [channel, value] of part.second.entries()) {
+      const distance = part.first[channel]! - means[channel]!;
+      variances[channel]! += share * (value + distance * distance);
+    }
+  }
+  return { mean: means, variance: variances, count: total };
 }
 
-/** What is to be added to a part's own gradient of the images: `scale` times the normalised images, and `offset`. */
-export interface Correction {
-  readonly scale: tf.Tensor;
-  readonly offset: tf.Tensor;
+/** Two sums over the numbers of each channel. */
+export interface Sums {
+  readonly first: PerChannel;
+  readonly second: PerChannel;
+  readonly count: number;
 }
 
-/**
- * The gradient of x is γ∕σ·(dy − mean(dy) − x̂·mean(dy·x̂)). A part's own has its means in place of those of the whole
- * batch; the sums are the gradients of beta and gamma.
- */
-export function correctionOf(
-  [gammaGradient, betaGradient]: readonly [tf.Tensor, tf.Tensor],
-  { variance }: Statistics,
-  { gamma, epsilon, count }: { readonly gamma: tf.Tensor; readonly epsilon: number; readonly count: number },
-  exchange: Exchange,
-): Correction {
-  const channels = gamma.size;
-  const own = Float32Array.from([count, ...betaGradient.dataSync(), ...gammaGradient.dataSync()]);
-  const parts = exchange(own);
-  const total = sumOf(parts, 0);
-  const [scales, variances] = [gamma.dataSync(), variance.dataSync()];
-  const difference = (place: number, channel: number): number =>
-    (scales[channel]! / Math.sqrt(variances[channel]! + epsilon)) *
-    (own[place]! / count - sumOf(parts, place) / total);
-  return {
-    scale: tf.tensor1d(eachChannel(channels, channel => difference(1 + channels + channel, channel))),
-    offset: tf.tensor1d(eachChannel(channels, channel => difference(1 + channel, channel))),
-  };
+/** @returns the sums over the whole batch, from those over this part and the others */
+export function joinSums({ first, second, count }: Sums, exchange: Exchange): Sums {
+  const sums = [new Float64Array(first.length), new Float64Array(first.length)] as const;
+  let total = 0;
+  for (const part of exchangeBoth(count, first, second, exchange)) {
+    total += part.count;
+    for (const [channel, value] of part.first.entries()) sums[0][channel]! += value;
+    for (const [channel, value] of part.second.entries()) sums[1][channel]! += value;
+  }
+  return { first: sums[0], second: sums[1], count: total };
 }
 
-function sumOf(parts: readonly Float32Array[], place: number): number {
-  return parts.reduce((sum, part) => sum + part[place]!, 0);
-}
-
-function eachChannel(channels: number, value: (channel: number) => number): number[] {
-  return Array.from({ length: channels }, (_, channel) => value(channel));
+function exchangeBoth(count: number, first: PerChannel, second: PerChannel, exchange: Exchange): Sums[] {
+  const channels = first.length;
+  const own = new Float32Array(1 + 2 * channels);
+  own[0] = count;
+  own.set(first, 1);
+  own.set(second, 1 + channels);
+  return exchange(own).map(part => ({
+    count: part[0]!,
+    first: part.subarray(1, 1 + channels),
+    second: part.subarray(1 + channels),
+  }));
 }

@@ -71,7 +71,6 @@ export const ATTRIBUTE_NAMES = [
   'new_axis_mask',
   'num',
   'num_args',
-  'num_side_inputs',
   'num_split',
   'optimize_size',
   'out_idx',

@@ -37,10 +37,16 @@ export function synchronisedBatchNorm(
       tf.Tensor,
       (tensors: tf.Tensor[]) => void,
     ];
-    const own = tf.moments(input, others);
-    const { count, mean, variance } = joinStatistics(own, input.size / channels, numbers =>
-      group.gatherActive(numbers),
-    );
+    const moments = tf.moments(input, others);
+    const own = {
+      mean: moments.mean.dataSync<'float32'>(),
+      variance: moments.variance.dataSync<'float32'>(),
+      count: input.size / channels,
+    };
+    const whole = joinStatistics(own, numbers => group.gatherActive(numbers));
+    const [mean, variance] = [whole.mean, whole.variance].map(values =>
+      tf.tensor1d(Float32Array.from(values)),
+    ) as [tf.Tensor, tf.Tensor];
     const centred = tf.sub(input, alongChannels(mean));
     onStatistics(mean, variance);
     const deviation = tf.rsqrt(tf.add(variance, epsilon));
@@ -51,7 +57,7 @@ export function synchronisedBatchNorm(
       const [xHat, factor, rate] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
       const offsetGradient = tf.sum(dy, others);
       const scaleGradient = tf.sum(tf.mul(dy, xHat), others);
-      const sums = summed(tf.concat([offsetGradient, scaleGradient]), group).div(count);
+      const sums = summed(tf.concat([offsetGradient, scaleGradient]), group).div(whole.count);
       const meanGradient = alongChannels(tf.slice(sums, 0, channels));
       const meanProduct = alongChannels(tf.slice(sums, channels, channels));
       const inputGradient = tf.mul(

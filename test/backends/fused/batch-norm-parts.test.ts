@@ -1,11 +1,14 @@
-/** Batch norm over a batch whose parts lie with several replicas: together they compute what it computes over the whole. */
+/**
+ * Batch norm over a batch whose parts lie with several replicas: together they compute what it computes over the whole. And over all of
+ * a batch that is large in channels that oneDNN's op is slow for, which goes another way.
+ */
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Exchange } from '#internal/backends/fused-operations.js';
 import { fusedOperations } from '#internal/backends/tensorflow/fused/index.js';
 import { backends, useBackend } from '../../helpers/backends.js';
-import { expectTensorsClose } from '../../helpers/compare.js';
+import { expectTensorsClose, tensorCount } from '../../helpers/compare.js';
 import { uniform } from '../../helpers/data.js';
 
 const EPSILON = 1e-3;
@@ -91,6 +94,107 @@ function actual({ parts, gamma, beta, activation }: Whole, dy: tf.Tensor): tf.Te
   tf.dispose(kept);
   return [...joined, ...statistics];
 }
+
+/** Two to four parts, together large enough to be computed by sums where channels are no multiple of eight. */
+const LARGE = fc.record({
+  sizes: fc.array(fc.integer({ min: 40, max: 60 }), { minLength: 1, maxLength: 3 }),
+  image: fc.constantFrom([9, 9], [5, 21], [90], [1, 90]),
+  channels: fc.integer({ min: 5, max: 20 }),
+  activation: fc.constantFrom<Activation>('linear', 'relu', 'tanh'),
+  mean: fc.constantFrom(0, 1, 20),
+  shift: fc.constantFrom(0, 1),
+  seed: fc.integer({ min: 1, max: 1_000 }),
+});
+
+interface LargeCase {
+  readonly sizes: readonly number[];
+  readonly image: readonly number[];
+  readonly channels: number;
+  readonly activation: Activation;
+  readonly mean: number;
+  readonly shift: number;
+  readonly seed: number;
+}
+
+function wholeOf({ sizes, image, channels, activation, mean, shift, seed }: LargeCase): Whole {
+  return {
+    parts: [...sizes, 43].map((size, index) =>
+      tf.add(uniform([size, ...image, channels], seed + index), mean + shift * index),
+    ),
+    gamma: uniform([channels], seed + 20, 0.5, 1.5),
+    beta: uniform([channels], seed + 21),
+    activation,
+  };
+}
+
+/** Zero for elements that lie at 0 but for rounding: they are clipped by one and not by the other. */
+function gradientAwayFromZero(whole: Whole, seed: number): tf.Tensor {
+  const x = tf.concat([...whole.parts]);
+  const [z] = expected({ ...whole, activation: 'linear' }, tf.zerosLike(x));
+  return tf.where(tf.less(tf.abs(z!), 1e-3), 0, uniform(x.shape, seed));
+}
+
+/** Output, gradients, mean and variance as `expected` gives them, by one kernel over all parts. */
+function undivided({ parts, gamma, beta, activation }: Whole, dy: tf.Tensor): tf.Tensor[] {
+  const kept: tf.Tensor[] = [];
+  const keep = (tensor: tf.Tensor): number => kept.push(tf.keep(tf.clone(tensor)));
+  const gradients = tf.grads((x, scale, offset) => {
+    const settings = { epsilon: EPSILON, activation };
+    const y = fusedOperations.batchNorm(x!, scale!, offset!, settings, (mean, variance) => {
+      keep(mean);
+      keep(variance);
+    });
+    keep(y);
+    return y;
+  })([tf.concat([...parts]), gamma, beta], dy);
+  const [mean, variance, y] = kept.map(tensor => tf.clone(tensor)) as [tf.Tensor, tf.Tensor, tf.Tensor];
+  tf.dispose(kept);
+  return [y, ...gradients, mean, variance];
+}
+
+describe.skipIf(!backends().includes('tensorflow'))('batch norm of large images', () => {
+  beforeAll(() => useBackend('tensorflow'));
+
+  it.each([
+    ['whole', undivided],
+    ['in parts', actual],
+  ] as const)('%s, in any number of channels, however far their means are from zero', (_, compute) => {
+    fc.assert(
+      fc.property(LARGE, sample => {
+        const before = tensorCount();
+        tf.tidy(() => {
+          const whole = wholeOf(sample);
+          const dy = gradientAwayFromZero(whole, sample.seed + 22);
+          expectTensorsClose(compute(whole, dy), expected(whole, dy), 'result', 2e-4);
+        });
+        expect(tensorCount()).toBe(before);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it.each([7, 8, 12])('passes NaN on, of samples and of weights, in %i channels', channels => {
+    const settings = { epsilon: EPSILON, activation: 'relu' } as const;
+    for (const spoilt of ['nothing', 'x', 'gamma', 'beta']) {
+      const nanChannels = tf.tidy(() => {
+        const of = (name: string, shape: number[]): tf.Tensor => {
+          const values = Float32Array.from(uniform(shape, 1).dataSync());
+          if (name === spoilt) values[1] = Number.NaN;
+          return tf.tensor(values, shape);
+        };
+        const inputs = [
+          of('x', [64, 8, 8, channels]),
+          of('gamma', [channels]),
+          of('beta', [channels]),
+        ] as const;
+        const y = fusedOperations.batchNorm(...inputs, settings, () => {});
+        return tf.any(tf.isNaN(y), [0, 1, 2]).dataSync();
+      });
+      const channelsSeen = [...nanChannels].flatMap((is, channel) => (is === 1 ? [channel] : []));
+      expect(channelsSeen, spoilt).toEqual(spoilt === 'nothing' ? [] : [1]);
+    }
+  });
+});
 
 describe.skipIf(!backends().includes('tensorflow'))('batch norm over parts of a batch', () => {
   beforeAll(() => useBackend('tensorflow'));

@@ -1,0 +1,72 @@
+/**
+ * Normalises a part of a batch with the statistics of all parts. The part's own statistics and gradients are computed as if it were
+ * all; after an exchange with the other parts, one more pass forward and one back bring in what the others have.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type { Exchange } from '../../fused-operations.js';
+import { joinStatistics, joinSums, type Statistics } from '../../whole-statistics.js';
+import { addAffine, affineThrough, normalizeWith } from './channel-affine.js';
+import {
+  asTensor,
+  countOf,
+  type Normalization,
+  type Normalized,
+  normalize,
+  suitsOps,
+} from './normalization.js';
+import { statisticsBySums } from './normalization-by-sums.js';
+
+export function normalizePart(
+  images: tf.Tensor,
+  normalization: Normalization,
+  exchange: Exchange,
+): Normalized {
+  const whole = joinStatistics(statisticsOf(images, normalization), exchange);
+  return {
+    y: normalizeWith(images, normalization, whole),
+    mean: asTensor(whole.mean),
+    variance: asTensor(whole.variance),
+  };
+}
+
+function statisticsOf(images: tf.Tensor, normalization: Normalization): Statistics {
+  if (!suitsOps(images)) return statisticsBySums(images);
+  const { y, mean, variance } = normalize(images, { ...normalization, activation: 'linear' });
+  const [means, variances] = [mean.dataSync<'float32'>(), variance.dataSync<'float32'>()];
+  tf.dispose([y, mean, variance]);
+  return { mean: means, variance: variances, count: countOf(images) };
+}
+
+/**
+ * The gradient of x is γ∕σ·(dy − mean(dy) − x̂·mean(dy·x̂)). A part's own has its means in place of those of the whole batch; the sums
+ * are the gradients of offset and scale.
+ *
+ * @param ownGradients of images, scale and offset as `normalizationGradients` gives them; that of the images is disposed
+ */
+export function gradientsOfPart(
+  ownGradients: readonly tf.Tensor[],
+  images: tf.Tensor,
+  { scale, epsilon }: Pick<Normalization, 'scale' | 'epsilon'>,
+  statistics: Pick<Normalized, 'mean' | 'variance'>,
+  exchange: Exchange,
+): tf.Tensor[] {
+  const [imageGradient, scaleGradient, offsetGradient] = ownGradients as [tf.Tensor, tf.Tensor, tf.Tensor];
+  const own = {
+    first: offsetGradient.dataSync<'float32'>(),
+    second: scaleGradient.dataSync<'float32'>(),
+    count: countOf(images),
+  };
+  const whole = joinSums(own, exchange);
+  /** How far the mean over the part is from that over all. */
+  const distance = (of: 'first' | 'second', channel: number): number =>
+    own[of][channel]! / own.count - whole[of][channel]! / whole.count;
+  const [scales, variances] = [scale.dataSync(), statistics.variance.dataSync()];
+  const correction = affineThrough(statistics.mean.dataSync<'float32'>(), channel => {
+    const rate = 1 / Math.sqrt(variances[channel]! + epsilon);
+    const factor = scales[channel]! * rate;
+    return { slope: factor * rate * distance('second', channel), value: factor * distance('first', channel) };
+  });
+  const corrected = addAffine(imageGradient, images, correction);
+  imageGradient.dispose();
+  return [corrected, scaleGradient, offsetGradient];
+}
