@@ -60,6 +60,12 @@ export const FUSED_KERNELS: readonly FusedKernelRow[] = [
   { kernel: 'MillraceGru', backends: TENSORFLOW, usedBy: ['GRU'], separatesWeights: true },
   { kernel: 'MillraceHeapGru', backends: ['wasm'], usedBy: ['GRU'], separatesWeights: true },
   {
+    kernel: 'MillraceMaxPool',
+    backends: TENSORFLOW,
+    usedBy: ['MaxPooling1D', 'MaxPooling2D'],
+    separatesWeights: undefined,
+  },
+  {
     kernel: 'MillraceGlobalAverage',
     backends: TENSORFLOW,
     usedBy: ['GlobalAveragePooling1D', 'GlobalAveragePooling2D'],

@@ -23,6 +23,13 @@ export interface ConvolutionSettings {
   readonly activation: FusedActivation;
 }
 
+/** Along height and width. */
+export interface PoolingSettings {
+  readonly size: readonly [number, number];
+  readonly strides: readonly [number, number];
+  readonly padding: 'same' | 'valid';
+}
+
 /** What all parts of a batch bring, this one's included, in the same order for everybody. It waits for the others. */
 export type Exchange = (own: Float32Array) => readonly Float32Array[];
 
@@ -86,6 +93,8 @@ export interface FusedOperations {
   movingAverage(average: tf.Tensor, value: tf.Tensor, momentum: number): tf.Tensor;
   /** Normalises over the last axis of `x`, which has rank 2 or more. */
   layerNorm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: number): tf.Tensor;
+  /** The maximum of each window of [batch, height, width, channels]; of equal ones the first gets the gradient. */
+  maxPool(x: tf.Tensor4D, settings: PoolingSettings): tf.Tensor;
   /** The mean over all axes between the first and the last. */
   globalAverage(x: tf.Tensor): tf.Tensor;
   /** The maximum over axis 1 of [batch, steps, channels]. */

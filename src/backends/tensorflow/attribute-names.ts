@@ -101,6 +101,7 @@ export const ATTRIBUTE_NAMES = [
   'use_locking',
   'use_nesterov',
   'validate_indices',
+  'workspace_enabled',
   'x_density',
   'xmp_metadata',
   'y_density',

@@ -8,7 +8,7 @@ import { convolution, depthwiseConvolution, separableConvolution } from './convo
 import { dense, embedding } from './dense.js';
 import type { Lowering } from './layer-call.js';
 import { layerNorm } from './layer-norm.js';
-import { globalAverage1d, globalAverage2d, globalMax1d } from './pooling.js';
+import { globalAverage1d, globalAverage2d, globalMax1d, max1d, max2d } from './pooling.js';
 import { gru, lstm } from './recurrent.js';
 
 interface Lowered {
@@ -80,6 +80,8 @@ const LOWERINGS: ReadonlyMap<string, Lowered> = new Map<string, Lowered>([
     'LayerNormalization',
     { operation: 'layerNorm', lower: layerNorm, make: () => tf.layers.layerNormalization() },
   ],
+  ['MaxPooling1D', { operation: 'maxPool', lower: max1d, make: () => tf.layers.maxPooling1d({}) }],
+  ['MaxPooling2D', { operation: 'maxPool', lower: max2d, make: () => tf.layers.maxPooling2d({}) }],
   [
     'GlobalAveragePooling1D',
     { operation: 'globalAverage', lower: globalAverage1d, make: () => tf.layers.globalAveragePooling1d({}) },

@@ -101,7 +101,7 @@ const LARGE = fc.record({
   image: fc.constantFrom([9, 9], [5, 21], [90], [1, 90]),
   channels: fc.integer({ min: 5, max: 20 }),
   activation: fc.constantFrom<Activation>('linear', 'relu', 'tanh'),
-  mean: fc.constantFrom(0, 1, 20),
+  mean: fc.constantFrom(0, 1, 60),
   shift: fc.constantFrom(0, 1),
   seed: fc.integer({ min: 1, max: 1_000 }),
 });
@@ -165,7 +165,9 @@ describe.skipIf(!backends().includes('tensorflow'))('batch norm of large images'
         tf.tidy(() => {
           const whole = wholeOf(sample);
           const dy = gradientAwayFromZero(whole, sample.seed + 22);
-          expectTensorsClose(compute(whole, dy), expected(whole, dy), 'result', 2e-4);
+          // What deviates from a mean far from zero has fewer digits, by whatever way; sums of squares would leave none.
+          const tolerance = 2e-4 + 3e-5 * sample.mean;
+          expectTensorsClose(compute(whole, dy), expected(whole, dy), 'result', tolerance);
         });
         expect(tensorCount()).toBe(before);
       }),

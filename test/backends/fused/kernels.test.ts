@@ -65,6 +65,8 @@ const CALLS: Record<string, Make> = {
   MillraceHeapLstm: callLstm,
   MillraceGru: callGru,
   MillraceHeapGru: callGru,
+  MillraceMaxPool: ops =>
+    ops.maxPool(uniform([2, 4, 6, 3], 1) as tf.Tensor4D, { size: [2, 3], strides: [2, 1], padding: 'same' }),
   MillraceGlobalAverage: ops => ops.globalAverage(uniform([2, 3, 4, 2], 1)),
   MillraceGlobalMax: ops => ops.globalMax(uniform([2, 3, 4], 1) as tf.Tensor3D),
   MillraceCategoricalCrossentropy: ops =>

@@ -262,6 +262,36 @@ describe.skipIf(!backends().includes('tensorflow'))('a lowered layer computes wh
     });
   });
 
+  it('maximum pooling, where several elements may be the largest', async () => {
+    const cases = fc.record({
+      kind: fc.constantFrom('maxPooling1d', 'maxPooling2d'),
+      batch: size(4),
+      sides: fc.tuple(size(9), size(9)),
+      channels: size(20),
+      poolSize: fc.tuple(size(4), size(4)),
+      strides: fc.option(fc.tuple(size(4), size(4)), { nil: undefined }),
+      padding: fc.constantFrom('valid', 'same') as fc.Arbitrary<'valid' | 'same'>,
+      seed,
+    });
+    await forAll(cases, async ({ kind, batch, sides, channels, poolSize, strides, padding, seed }) => {
+      const axes = kind === 'maxPooling1d' ? 1 : 2;
+      // Without padding a window has to find its place.
+      const lengths = sides
+        .slice(0, axes)
+        .map((side, axis) => side + (padding === 'valid' ? poolSize[axis]! : 0));
+      const shape = [batch, ...lengths, channels];
+      const args = { poolSize: poolSize.slice(0, axes), strides: strides?.slice(0, axes), padding };
+      const make = () => layers[kind](args as never) as tf.layers.Layer;
+      const input = integers(shape, seed, -2, 3);
+      expect(await expectSameLayer({ make, shape, input, seed })).toContain('MillraceMaxPool');
+    });
+  });
+
+  it('maximum pooling over images with their channels first falls back', async () => {
+    const make = () => layers.maxPooling2d({ dataFormat: 'channelsFirst' });
+    expect(await expectSameLayer({ make, shape: [2, 3, 4, 6] })).toEqual([]);
+  });
+
   it('embedding, from float and int indices, with repeated ones', async () => {
     const cases = fc.record({
       shape: fc.array(size(5), { minLength: 2, maxLength: 3 }),

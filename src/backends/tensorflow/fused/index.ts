@@ -9,6 +9,7 @@ import { gru } from './gru.js';
 import { layerNorm } from './layer-norm.js';
 import { categoricalCrossentropy } from './losses.js';
 import { lstm } from './lstm.js';
+import { maxPool } from './max-pooling.js';
 import { globalAverage, globalMax } from './pooling.js';
 
 export const fusedOperations: FusedOperations = {
@@ -21,6 +22,7 @@ export const fusedOperations: FusedOperations = {
   batchNorm,
   movingAverage,
   layerNorm,
+  maxPool,
   globalAverage,
   globalMax,
   embedding,

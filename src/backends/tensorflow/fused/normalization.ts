@@ -12,6 +12,7 @@ import { areAlike } from '../graph/index.js';
 import { type Attribute, rawOps } from '../raw-ops.js';
 import { activateInline } from './activations.js';
 import { isLarge } from './joined.js';
+import { hasOneDnnOp, oneDnnKernel } from './onednn-op.js';
 
 /** (x − mean)∕√(variance + ε)·scale + offset, activated. */
 export interface Normalization {
@@ -110,7 +111,7 @@ function plain(images: tf.Tensor, normalization: OpNormalization): Outputs {
 
 function rectified(images: tf.Tensor, normalization: OpNormalization): Outputs {
   const raw = rawOps();
-  const own = [raw.string('_kernel', 'MklNameChangeOp'), raw.string('activation_mode', 'Relu')];
+  const own = [oneDnnKernel(), raw.string('activation_mode', 'Relu')];
   return runOp('_MklNativeFusedBatchNormEx', own, images, normalization);
 }
 
@@ -131,22 +132,9 @@ function runOp(
   return [outputs[0]!, outputs[3]!, outputs[4]!];
 }
 
-/** Whether this TensorFlow has the op and it does what the two do; `undefined` before anybody asked. */
-let isRectifying: boolean | undefined;
-
-function canRectify(): boolean {
-  isRectifying ??= process.env['TF_ENABLE_ONEDNN_OPTS'] !== '0' && tf.tidy(rectifiesRightly);
-  return isRectifying;
-}
-
-function rectifiesRightly(): boolean {
+const canRectify = hasOneDnnOp(() => {
   const images = tf.tensor4d([3, -1, 2, 8, -5, 4, 1, 0.5, -2, 7, 6, -4], [3, 2, 1, 2]);
   const normalization = { scale: tf.tensor1d([2, -1]), offset: tf.tensor1d([0.5, -0.25]), epsilon: 1e-3 };
   const [y, ...statistics] = plain(images, normalization);
-  try {
-    return areAlike(rectified(images, normalization), [tf.relu(y), ...statistics]);
-  } catch {
-    // Not every build of TensorFlow has oneDNN's kernels: those for ARM do not.
-    return false;
-  }
-}
+  return areAlike(rectified(images, normalization), [tf.relu(y), ...statistics]);
+});

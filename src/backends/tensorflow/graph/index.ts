@@ -2,4 +2,4 @@
 export { areAlike } from './differences.js';
 export { graphFunction, MOST_GRAPHS } from './graph-function.js';
 export { recordParts } from './graph-parts.js';
-export { type RecordableBinding, recordable } from './recording.js';
+export { isRecording, type RecordableBinding, recordable } from './recording.js';

@@ -1,0 +1,29 @@
+/**
+ * Ops of oneDNN's own that TensorFlow has no other name for: it puts them into graphs itself, or, of some, never does.
+ *
+ * Not every build has them: those for ARM do not, and `TF_ENABLE_ONEDNN_OPTS=0` switches them off.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { type Attribute, rawOps } from '../raw-ops.js';
+
+/** By this oneDNN's kernels are found for tensors in TensorFlow's layout. */
+export function oneDnnKernel(): Attribute {
+  return rawOps().string('_kernel', 'MklNameChangeOp');
+}
+
+/** @returns whether there is an op that does what `isRight` asks it to; asked once */
+export function hasOneDnnOp(isRight: () => boolean): () => boolean {
+  let answer: boolean | undefined;
+  return () => {
+    answer ??= process.env['TF_ENABLE_ONEDNN_OPTS'] !== '0' && tf.tidy(() => succeeds(isRight));
+    return answer;
+  };
+}
+
+function succeeds(isRight: () => boolean): boolean {
+  try {
+    return isRight();
+  } catch {
+    return false;
+  }
+}
