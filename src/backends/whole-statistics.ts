@@ -38,15 +38,16 @@ export function joinStatistics({ mean, variance, count }: Statistics, exchange: 
   return { mean: means, variance: variances, count: total };
 }
 
-/** Two sums over the numbers of each channel. */
-export interface Sums {
+/** Two numbers for each channel, sums or statistics. */
+interface Pair {
   readonly first: PerChannel;
   readonly second: PerChannel;
+  /** Numbers of each channel that they are over. */
   readonly count: number;
 }
 
 /** @returns the sums over the whole batch, from those over this part and the others */
-export function joinSums({ first, second, count }: Sums, exchange: Exchange): Sums {
+export function joinSums({ first, second, count }: Pair, exchange: Exchange): Pair {
   const sums = [new Float64Array(first.length), new Float64Array(first.length)] as const;
   let total = 0;
   for (const part of exchangeBoth(count, first, second, exchange)) {
@@ -57,7 +58,7 @@ export function joinSums({ first, second, count }: Sums, exchange: Exchange): Su
   return { first: sums[0], second: sums[1], count: total };
 }
 
-function exchangeBoth(count: number, first: PerChannel, second: PerChannel, exchange: Exchange): Sums[] {
+function exchangeBoth(count: number, first: PerChannel, second: PerChannel, exchange: Exchange): Pair[] {
   const channels = first.length;
   const own = new Float32Array(1 + 2 * channels);
   own[0] = count;

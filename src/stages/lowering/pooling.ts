@@ -15,11 +15,8 @@ export const max1d: Lowering = (layer, operations) => {
   const { poolSize, strides, padding } = layer as unknown as PoolingLayer;
   const [size, stride] = [poolSize[0]!, strides[0]!];
   if (!isPadding(padding)) return undefined;
-  return input => {
-    if (input.rank !== 3 || input.dtype !== 'float32') return undefined;
-    const settings = { size: [size, 1], strides: [stride, 1], padding } as const;
-    return tf.squeeze(operations.maxPool(tf.expandDims(input, 2) as tf.Tensor4D, settings), [2]);
-  };
+  const settings = { size: [size, 1], strides: [stride, 1], padding } as const;
+  return input => tf.squeeze(operations.maxPool(tf.expandDims(input, 2) as tf.Tensor4D, settings), [2]);
 };
 
 export const max2d: Lowering = (layer, operations) => {
@@ -30,10 +27,7 @@ export const max2d: Lowering = (layer, operations) => {
     strides: [strides[0]!, strides[1]!],
     padding,
   } as const;
-  return input =>
-    input.rank === 4 && input.dtype === 'float32'
-      ? operations.maxPool(input as tf.Tensor4D, settings)
-      : undefined;
+  return input => operations.maxPool(input as tf.Tensor4D, settings);
 };
 
 function isPadding(padding: string): padding is 'same' | 'valid' {

@@ -10,6 +10,7 @@ import { fusedOperations } from '#internal/backends/tensorflow/fused/index.js';
 import { backends, useBackend } from '../../helpers/backends.js';
 import { expectTensorsClose, tensorCount } from '../../helpers/compare.js';
 import { uniform } from '../../helpers/data.js';
+import { HAS_ONEDNN, opsOf } from './ops-of.js';
 
 const EPSILON = 1e-3;
 const ACTIVATE = { linear: (z: tf.Tensor) => tf.clone(z), relu: tf.relu, tanh: tf.tanh } as const;
@@ -99,7 +100,7 @@ function actual({ parts, gamma, beta, activation }: Whole, dy: tf.Tensor): tf.Te
 const LARGE = fc.record({
   sizes: fc.array(fc.integer({ min: 40, max: 60 }), { minLength: 1, maxLength: 3 }),
   image: fc.constantFrom([9, 9], [5, 21], [90], [1, 90]),
-  channels: fc.integer({ min: 5, max: 20 }),
+  channels: fc.oneof(fc.integer({ min: 5, max: 20 }), fc.constantFrom(33, 50)),
   activation: fc.constantFrom<Activation>('linear', 'relu', 'tanh'),
   mean: fc.constantFrom(0, 1, 60),
   shift: fc.constantFrom(0, 1),
@@ -128,10 +129,10 @@ function wholeOf({ sizes, image, channels, activation, mean, shift, seed }: Larg
 }
 
 /** Zero for elements that lie at 0 but for rounding: they are clipped by one and not by the other. */
-function gradientAwayFromZero(whole: Whole, seed: number): tf.Tensor {
+function gradientAwayFromZero(whole: Whole, mean: number, seed: number): tf.Tensor {
   const x = tf.concat([...whole.parts]);
   const [z] = expected({ ...whole, activation: 'linear' }, tf.zerosLike(x));
-  return tf.where(tf.less(tf.abs(z!), 1e-3), 0, uniform(x.shape, seed));
+  return tf.where(tf.less(tf.abs(z!), 1e-3 + 1e-4 * mean), 0, uniform(x.shape, seed));
 }
 
 /** Output, gradients, mean and variance as `expected` gives them, by one kernel over all parts. */
@@ -164,7 +165,7 @@ describe.skipIf(!backends().includes('tensorflow'))('batch norm of large images'
         const before = tensorCount();
         tf.tidy(() => {
           const whole = wholeOf(sample);
-          const dy = gradientAwayFromZero(whole, sample.seed + 22);
+          const dy = gradientAwayFromZero(whole, sample.mean, sample.seed + 22);
           // What deviates from a mean far from zero has fewer digits, by whatever way; sums of squares would leave none.
           const tolerance = 2e-4 + 3e-5 * sample.mean;
           expectTensorsClose(compute(whole, dy), expected(whole, dy), 'result', tolerance);
@@ -173,6 +174,54 @@ describe.skipIf(!backends().includes('tensorflow'))('batch norm of large images'
       }),
       { numRuns: 40 },
     );
+  });
+
+  it('goes by sums in matrices too, and by the ops where their channels fill the lanes', () => {
+    for (const [shape, op] of [
+      [[600, 50], 'DepthwiseConv2dNativeBackpropFilter'],
+      [[600, 48], 'FusedBatchNormV3'],
+    ] as const) {
+      const whole: Whole = {
+        parts: [uniform(shape, 1)],
+        gamma: uniform([shape[1]], 2, 0.5, 1.5),
+        beta: uniform([shape[1]], 3),
+        activation: 'tanh',
+      };
+      const dy = uniform(shape, 4);
+      const [actualOps, result] = opsOf(() => undivided(whole, dy));
+      expectTensorsClose(result, expected(whole, dy), String(shape), 2e-4);
+      if (HAS_ONEDNN) expect(actualOps).toContain(op);
+    }
+  });
+
+  it('leaves nothing behind but its output, whichever way it goes', () => {
+    const settings = { epsilon: EPSILON, activation: 'relu' } as const;
+    tf.tidy(() => {
+      for (const channels of [8, 10, 40, 50]) {
+        for (const mean of [0, 60]) {
+          const inputs = [
+            tf.add(uniform([40, 9, 9, channels], 1), mean),
+            uniform([channels], 2),
+            uniform([channels], 3),
+          ] as const;
+          for (const exchange of [undefined, (own: Float32Array) => [own]]) {
+            const before = tensorCount();
+            fusedOperations.batchNorm(...inputs, { ...settings, exchange }, () => {});
+            expect(tensorCount() - before, `${channels} channels about ${mean}`).toBe(1);
+          }
+        }
+      }
+    });
+  });
+
+  it('sees a variance whose squares overflow', () => {
+    tf.tidy(() => {
+      const x = tf.mul(tf.add(uniform([40, 9, 9, 10], 1), 10), 1e17);
+      const settings = { epsilon: EPSILON, activation: 'linear' } as const;
+      const y = fusedOperations.batchNorm(x, tf.ones([10]), tf.zeros([10]), settings, () => {});
+      const { variance } = tf.moments(y, [0, 1, 2]);
+      expectTensorsClose([variance], [tf.ones([10])], 'variance', 1e-3);
+    });
   });
 
   it.each([7, 8, 12])('passes NaN on, of samples and of weights, in %i channels', channels => {

@@ -63,11 +63,18 @@ const canNote = hasOneDnnOp(() => {
   );
 });
 
+/** Newer versions of the op refuse windows that do not fit into the image. */
+function suitsNoting({ shape }: tf.Tensor, { size }: PoolingSettings): boolean {
+  const [batch, height, width, channels] = shape as [number, number, number, number];
+  // Between the graphs of a forward pass and of its gradient, the bytes would be taken for what tfjs takes them for.
+  if (isRecording()) return false;
+  return batch * channels > 0 && size[0] <= height && size[1] <= width;
+}
+
 const run = register<PoolingSettings>({
   name: 'MillraceMaxPool',
   forward({ x }, settings, hide) {
-    // A graph would take the bytes for what tfjs does.
-    if (isRecording() || x!.size === 0 || !canNote()) return pool(x!, settings);
+    if (!suitsNoting(x!, settings) || !canNote()) return pool(x!, settings);
     const [y, places] = poolNoting(x!, settings);
     hide([places]);
     return y;

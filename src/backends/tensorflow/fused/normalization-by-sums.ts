@@ -75,16 +75,23 @@ function roughStatistics(images: tf.Tensor): Statistics {
 /** Up to here a variance by sums of squares is off by no more than five times what the op's is: 1e-5 for [64, 25, 5, 64]. */
 const MOST_DEVIATIONS = 2;
 
-/** The images, or, if a mean is far from zero, other images, less the means in single precision. */
+/**
+ * The images and their means; or, if a mean is far from zero, images of which the means in single precision were taken, which the caller
+ * disposes, and zeros. One channel is enough, a constant one too.
+ */
 function centredWhereFar(
   images: tf.Tensor,
   mean: PerChannel,
   variance: PerChannel,
 ): { readonly images: tf.Tensor; readonly mean: PerChannel } {
-  const isFar = mean.some((value, channel) => value ** 2 > MOST_DEVIATIONS ** 2 * variance[channel]!);
-  if (!isFar) return { images, mean };
+  if (!mean.some((value, channel) => isFar(value, variance[channel]!))) return { images, mean };
   const toMeans = affineThrough(mean, () => ({ slope: 1, value: 0 }));
   return { images: applyAffine(images, toMeans, 'linear'), mean: new Float32Array(mean.length) };
+}
+
+/** Squares that overflow say nothing of the variance either. */
+function isFar(mean: number, variance: number): boolean {
+  return Number.isFinite(mean) && (!Number.isFinite(variance) || mean ** 2 > MOST_DEVIATIONS ** 2 * variance);
 }
 
 /** From as many channels on a sum of rows is faster as the gradient of a bias. */

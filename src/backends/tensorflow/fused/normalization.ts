@@ -40,7 +40,7 @@ export function asTensor(values: PerChannel): tf.Tensor {
 
 /** Normalises with the images' own statistics. */
 export function normalize(images: tf.Tensor, normalization: Normalization): Normalized {
-  if (isEven(images) && mayRectify(normalization)) {
+  if (fillsLanes(images) && mayRectify(normalization)) {
     const [y, mean, variance] = rectified(images, normalization);
     if (areTame(mean, variance)) return { y, mean, variance };
     tf.dispose([y, mean, variance]);
@@ -52,13 +52,13 @@ export function normalize(images: tf.Tensor, normalization: Normalization): Norm
 /** Channels that oneDNN's kernel takes at once. Where some are left over it goes number by number, and takes 5 to 15 times as long. */
 const CHANNELS_AT_ONCE = 8;
 
-function isEven(images: tf.Tensor): boolean {
+function fillsLanes(images: tf.Tensor): boolean {
   return images.shape[3]! % CHANNELS_AT_ONCE === 0;
 }
 
-/** Whether the ops are a fast way for such images. */
+/** Whether the ops are a fast way for such images; without oneDNN's, whose presence the rectifying one shows, they are for any. */
 export function suitsOps(images: tf.Tensor): boolean {
-  return isEven(images) || !isLarge(images.size) || !canRectify();
+  return fillsLanes(images) || !isLarge(images.size) || !canRectify();
 }
 
 /** Attributes that the op and its gradient share. */
