@@ -33,7 +33,7 @@ export {
   sampleProductOf,
 } from './sample-product.js';
 export { randomAbout1, tellingNumbers, tellsLittle } from './telling.js';
-export { joinStatistics } from './whole-statistics.js';
+export { asTensor, joinStatistics } from './whole-statistics.js';
 
 // At import: main thread and workers both come through here, a gradient belongs to no backend, and plain models profit.
 registerDilatedGradients();

@@ -5,10 +5,15 @@
  * Variances are joined as Chan, Golub and LeVeque do (1979, "Updating Formulae and a Pairwise Algorithm for Computing Sample
  * Variances"), which takes one exchange and loses no digits, as a difference of sums of squares would.
  */
+import * as tf from '@tensorflow/tfjs';
 import type { Exchange } from './fused-operations.js';
 
 /** A number for each channel. */
 export type PerChannel = Float32Array | Float64Array;
+
+export function asTensor(values: PerChannel): tf.Tensor {
+  return tf.tensor1d(Float32Array.from(values));
+}
 
 /** Of each channel the mean and the biased variance. */
 export interface Statistics {

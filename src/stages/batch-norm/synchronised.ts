@@ -5,7 +5,7 @@
  * Forward and backward exchange 2C + 1 and 2C numbers for C channels.
  */
 import * as tf from '@tensorflow/tfjs';
-import { joinStatistics } from '../../backends/index.js';
+import { asTensor, joinStatistics } from '../../backends/index.js';
 import type { ReplicaGroup } from '../replica-group.js';
 
 export interface Normalization {
@@ -44,9 +44,7 @@ export function synchronisedBatchNorm(
       count: input.size / channels,
     };
     const whole = joinStatistics(own, numbers => group.gatherActive(numbers));
-    const [mean, variance] = [whole.mean, whole.variance].map(values =>
-      tf.tensor1d(Float32Array.from(values)),
-    ) as [tf.Tensor, tf.Tensor];
+    const [mean, variance] = [asTensor(whole.mean), asTensor(whole.variance)];
     const centred = tf.sub(input, alongChannels(mean));
     onStatistics(mean, variance);
     const deviation = tf.rsqrt(tf.add(variance, epsilon));

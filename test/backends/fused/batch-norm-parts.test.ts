@@ -107,15 +107,7 @@ const LARGE = fc.record({
   seed: fc.integer({ min: 1, max: 1_000 }),
 });
 
-interface LargeCase {
-  readonly sizes: readonly number[];
-  readonly image: readonly number[];
-  readonly channels: number;
-  readonly activation: Activation;
-  readonly mean: number;
-  readonly shift: number;
-  readonly seed: number;
-}
+type LargeCase = typeof LARGE extends fc.Arbitrary<infer Case> ? Case : never;
 
 function wholeOf({ sizes, image, channels, activation, mean, shift, seed }: LargeCase): Whole {
   return {

@@ -9,6 +9,7 @@ import { backends, useBackend } from '../../helpers/backends.js';
 import { expectTensorsClose } from '../../helpers/compare.js';
 import { oneHot, uniform } from '../../helpers/data.js';
 import { OPERATIONS } from './layer-oracle.js';
+import { countOps } from './ops-of.js';
 
 const settings = { strides: [1, 1], padding: 'same', activation: 'relu' } as const;
 const recurrent = {
@@ -76,35 +77,6 @@ const CALLS: Record<string, Make> = {
 };
 
 const SAMPLE_INPUTS = ['x', 'probabilities'];
-
-type Execute = (...args: unknown[]) => unknown;
-
-/** The methods by which each backend makes what an op results in. */
-const MAKING: Readonly<Record<string, readonly string[]>> = {
-  tensorflow: ['executeSingleOutput', 'executeMultipleOutputs'],
-  wasm: ['makeOutput'],
-};
-
-/** Counts the ops that the backend runs. */
-function countOps(run: () => unknown): number {
-  const backend = tf.backend() as unknown as Record<string, Execute>;
-  let count = 0;
-  const names = MAKING[tf.getBackend()]!;
-  for (const name of names) {
-    const original = backend[name]!;
-    backend[name] = (...args) => {
-      count += 1;
-      return original.apply(backend, args);
-    };
-  }
-  try {
-    run();
-    return count;
-  } finally {
-    // The methods of the class come back into sight.
-    for (const name of names) delete backend[name];
-  }
-}
 
 describe('the table of fused kernels', () => {
   it('has a row for every lowered layer class and only for those', () => {

@@ -63,7 +63,7 @@ type GradientInputs = readonly [
   scale: tf.Tensor,
   mean: tf.Tensor,
   variance: tf.Tensor,
-  y?: tf.Tensor,
+  y: tf.Tensor | undefined,
 ];
 
 /** Gradients of images, gamma and beta by the op. */
@@ -112,11 +112,11 @@ const run = register<Attributes>({
     ];
     const gradients = sharing(saved, () =>
       onImages(x, images => {
-        const [received, ...activated] = [dy!, ...output].map(part => (x.rank === 4 ? part : asImages(part)));
+        const [received, activated] = [dy!, ...output].map(part => (x.rank === 4 ? part : asImages(part)));
         const { epsilon, activation, exchange } = settings;
-        const inputs = [received!, images, gamma, mean, variance, ...activated] as unknown as GradientInputs;
+        const inputs = [received!, images, gamma, mean, variance, activated] as const;
         const own = ownGradients(inputs, { epsilon, activation });
-        if (x.rank !== 4) tf.dispose([received!, ...activated]);
+        if (x.rank !== 4) tf.dispose([received, activated]);
         if (exchange === undefined) return own;
         return gradientsOfPart(own, images, { scale: gamma, epsilon }, { mean, variance }, exchange);
       }),

@@ -14,6 +14,7 @@ import { activateInline } from './activations.js';
 import { addBias } from './dense.js';
 import { isLarge } from './joined.js';
 import type { Normalization } from './normalization.js';
+import { slidingAttributes } from './sliding.js';
 
 export interface ChannelAffine {
   readonly scale: Float32Array;
@@ -38,10 +39,26 @@ export function affineThrough(
   return { scale, offset };
 }
 
+/**
+ * An affine function of the normalised images as one of the images.
+ *
+ * @param at gets a channel, and 1∕√(variance + ε)
+ */
+export function affineOfNormalized(
+  { mean, variance }: Pick<Statistics, 'mean' | 'variance'>,
+  epsilon: number,
+  at: (channel: number, rate: number) => { readonly factor: number; readonly value: number },
+): ChannelAffine {
+  return affineThrough(mean, channel => {
+    const rate = 1 / Math.sqrt(variance[channel]! + epsilon);
+    const { factor, value } = at(channel, rate);
+    return { slope: factor * rate, value };
+  });
+}
+
 /** A convolution whose filter is a number a channel. */
 export function onePixel(): Attribute[] {
-  const raw = rawOps();
-  return [...raw.float, raw.ints('strides', [1, 1, 1, 1]), raw.string('padding', 'VALID')];
+  return slidingAttributes({ strides: [1, 1], padding: 'valid' });
 }
 
 function multiply(images: tf.Tensor, scale: tf.Tensor): tf.Tensor {
@@ -75,12 +92,12 @@ export function applyAffine(
 export function normalizeWith(
   images: tf.Tensor,
   { scale, offset, epsilon, activation }: Normalization,
-  { mean, variance }: Statistics,
+  statistics: Statistics,
 ): tf.Tensor {
-  const [scales, offsets] = [scale.dataSync(), offset.dataSync()];
-  const affine = affineThrough(mean, channel => ({
-    slope: scales[channel]! / Math.sqrt(variance[channel]! + epsilon),
-    value: offsets[channel]!,
+  const [factors, values] = [scale.dataSync(), offset.dataSync()];
+  const affine = affineOfNormalized(statistics, epsilon, channel => ({
+    factor: factors[channel]!,
+    value: values[channel]!,
   }));
   return applyAffine(images, affine, activation);
 }

@@ -1,11 +1,12 @@
 /** Convolutions with bias and activation, with separate gradients of the input (B) and the weights (W). */
 import * as tf from '@tensorflow/tfjs';
 import type { ConvolutionSettings } from '../../fused-operations.js';
-import { type Attribute, rawOps } from '../raw-ops.js';
+import { rawOps } from '../raw-ops.js';
 import { activateInline, inlineGradient } from './activations.js';
 import { addBias, asMatrix, biasGradient, matMul, reshapeRaw } from './dense.js';
 import { joinedWhereLarge } from './joined.js';
 import { register, sharing } from './kernel.js';
+import { slidingAttributes, withShape } from './sliding.js';
 
 /** The ops of one kind of convolution. */
 interface Ops {
@@ -26,19 +27,9 @@ const DEPTHWISE: Ops = {
   filterGradient: 'DepthwiseConv2dNativeBackpropFilter',
 };
 
-/** What has no default: each attribute that is passed costs half a microsecond a call. */
-function attributesOf({ strides: [height, width], padding }: ConvolutionSettings): Attribute[] {
-  const raw = rawOps();
-  return [
-    ...raw.float,
-    raw.ints('strides', [1, height, width, 1]),
-    raw.string('padding', padding.toUpperCase()),
-  ];
-}
-
 function registerConvolution(name: string, ops: Ops): ReturnType<typeof register<ConvolutionSettings>> {
   const forward = joinedWhereLarge<ConvolutionSettings>(name, ([x, filter, bias], settings) => {
-    const product = rawOps().one(ops.forward, attributesOf(settings), x!, filter!);
+    const product = rawOps().one(ops.forward, slidingAttributes(settings), x!, filter!);
     return activateInline(addBias(product, bias), settings.activation);
   });
   return register<ConvolutionSettings>({
@@ -49,7 +40,7 @@ function registerConvolution(name: string, ops: Ops): ReturnType<typeof register
     gradient([dy], saved, settings) {
       const [x, filter, y] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
       const { activation } = settings;
-      const attributes = attributesOf(settings);
+      const attributes = slidingAttributes(settings);
       const beforeActivation = sharing(saved, () =>
         activation === 'linear' ? [] : [inlineGradient(dy!, y, activation)],
       );
@@ -84,13 +75,6 @@ function outputSize(x: tf.Tensor, filter: tf.Tensor, { strides }: ConvolutionSet
   const [, , inputs, outputs] = filter.shape as [number, number, number, number];
   const channels = ops === FULL ? outputs : inputs * outputs;
   return ((batch * height * width) / (strides[0] * strides[1])) * channels;
-}
-
-function withShape({ shape }: tf.Tensor, use: (shape: tf.Tensor) => tf.Tensor): tf.Tensor {
-  const wanted = tf.tensor1d(shape, 'int32');
-  const result = use(wanted);
-  wanted.dispose();
-  return result;
 }
 
 const runFull = registerConvolution('MillraceConvolution', FULL);

@@ -9,19 +9,11 @@ import { areAlike, isRecording } from '../graph/index.js';
 import { type Attribute, rawOps } from '../raw-ops.js';
 import { register } from './kernel.js';
 import { hasOneDnnOp, oneDnnKernel } from './onednn-op.js';
+import { slidingAttributes } from './sliding.js';
 
-function attributesOf({
-  size: [height, width],
-  strides: [down, right],
-  padding,
-}: PoolingSettings): Attribute[] {
-  const raw = rawOps();
-  return [
-    ...raw.float,
-    raw.ints('ksize', [1, height, width, 1]),
-    raw.ints('strides', [1, down, right, 1]),
-    raw.string('padding', padding.toUpperCase()),
-  ];
+function attributesOf(settings: PoolingSettings): Attribute[] {
+  const [height, width] = settings.size;
+  return [...slidingAttributes(settings), rawOps().ints('ksize', [1, height, width, 1])];
 }
 
 function notingAttributesOf(settings: PoolingSettings): Attribute[] {

@@ -7,14 +7,22 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { BatchNormSettings, FusedActivation } from '../../fused-operations.js';
-import type { PerChannel, Statistics } from '../../whole-statistics.js';
+import { asTensor, type PerChannel, type Statistics } from '../../whole-statistics.js';
 import { graphFunction } from '../graph/index.js';
 import { rawOps } from '../raw-ops.js';
 import { inlineGradient } from './activations.js';
-import { addAffine, affineThrough, applyAffine, normalizeWith, onePixel } from './channel-affine.js';
+import {
+  addAffine,
+  affineOfNormalized,
+  affineThrough,
+  applyAffine,
+  normalizeWith,
+  onePixel,
+} from './channel-affine.js';
 import { biasGradient } from './dense.js';
-import { isLarge } from './joined.js';
-import { asTensor, countOf, type Normalization, type Normalized } from './normalization.js';
+import { countOf, type Normalization, type Normalized } from './normalization.js';
+import { reduce } from './reduce.js';
+import { withShape } from './sliding.js';
 
 export function normalizeBySums(images: tf.Tensor, normalization: Normalization): Normalized {
   const statistics = statisticsBySums(images);
@@ -40,8 +48,8 @@ export function gradientsBySums(
   const factors = rates.map((rate, channel) => scales[channel]! * rate);
   const count = countOf(images);
   // γ∕σ·(dz − mean(dz) − x̂·mean(dz·x̂)), of which the last two terms are affine in x.
-  const rest = affineThrough(mean, channel => ({
-    slope: (-factors[channel]! * rates[channel]! * scaleGradient[channel]!) / count,
+  const rest = affineOfNormalized({ mean, variance }, epsilon, channel => ({
+    factor: (-factors[channel]! * scaleGradient[channel]!) / count,
     value: (-factors[channel]! * sum[channel]!) / count,
   }));
   const main = applyAffine(dz, { scale: factors, offset: new Float32Array(factors.length) }, 'linear');
@@ -98,20 +106,14 @@ function isFar(mean: number, variance: number): boolean {
 const FEWEST_BIASES = 32;
 
 function channelSum(images: tf.Tensor): tf.Tensor {
-  if (images.shape[3]! >= FEWEST_BIASES) return biasGradient(images);
-  const raw = rawOps();
-  const axes = tf.tensor1d([0, 1, 2], 'int32');
-  const sum = raw.one('Sum', [...raw.float, raw.type('Tidx', 'int32')], images, axes);
-  axes.dispose();
-  return sum;
+  return images.shape[3]! >= FEWEST_BIASES ? biasGradient(images) : reduce('Sum', images, [0, 1, 2]);
 }
 
 /** Σ a·b of each channel: the gradient of a filter of one pixel, which keeps no products. */
 function channelProduct(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
-  const shape = tf.tensor1d([1, 1, a.shape[3]!, 1], 'int32');
-  const product = rawOps().one('DepthwiseConv2dNativeBackpropFilter', onePixel(), a, shape, b);
-  shape.dispose();
-  return product;
+  return withShape({ shape: [1, 1, a.shape[3]!, 1] }, shape =>
+    rawOps().one('DepthwiseConv2dNativeBackpropFilter', onePixel(), a, shape, b),
+  );
 }
 
 type ActivationSettings = Pick<BatchNormSettings, 'activation'>;
@@ -130,8 +132,10 @@ function outputSums(
   y: tf.Tensor | undefined,
   activation: FusedActivation,
 ): { readonly dz: tf.Tensor; readonly sum: Float32Array; readonly product: Float32Array } {
-  const run = y !== undefined && isLarge(dy.size) ? withSumsAsGraph : withSums;
-  const [dz, ...sums] = run(y === undefined ? [dy, images] : [dy, images, y], { activation });
+  const [dz, ...sums] =
+    y === undefined
+      ? withSums([dy, images], { activation })
+      : withSumsAsGraph([dy, images, y], { activation });
   const [sum, product] = sums.map(tensor => tensor.dataSync<'float32'>()) as [Float32Array, Float32Array];
   tf.dispose(sums);
   return { dz: dz!, sum, product };

@@ -4,16 +4,9 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { Exchange } from '../../fused-operations.js';
-import { joinStatistics, joinSums, type Statistics } from '../../whole-statistics.js';
-import { addAffine, affineThrough, normalizeWith } from './channel-affine.js';
-import {
-  asTensor,
-  countOf,
-  type Normalization,
-  type Normalized,
-  normalize,
-  suitsOps,
-} from './normalization.js';
+import { asTensor, joinStatistics, joinSums, type Statistics } from '../../whole-statistics.js';
+import { addAffine, affineOfNormalized, normalizeWith } from './channel-affine.js';
+import { countOf, type Normalization, type Normalized, normalize, suitsOps } from './normalization.js';
 import { statisticsBySums } from './normalization-by-sums.js';
 
 export function normalizePart(
@@ -60,12 +53,15 @@ export function gradientsOfPart(
   /** How far the mean over the part is from that over all. */
   const distance = (of: 'first' | 'second', channel: number): number =>
     own[of][channel]! / own.count - whole[of][channel]! / whole.count;
-  const [scales, variances] = [scale.dataSync(), statistics.variance.dataSync()];
-  const correction = affineThrough(statistics.mean.dataSync<'float32'>(), channel => {
-    const rate = 1 / Math.sqrt(variances[channel]! + epsilon);
-    const factor = scales[channel]! * rate;
-    return { slope: factor * rate * distance('second', channel), value: factor * distance('first', channel) };
-  });
+  const scales = scale.dataSync();
+  const known = {
+    mean: statistics.mean.dataSync<'float32'>(),
+    variance: statistics.variance.dataSync<'float32'>(),
+  };
+  const correction = affineOfNormalized(known, epsilon, (channel, rate) => ({
+    factor: scales[channel]! * rate * distance('second', channel),
+    value: scales[channel]! * rate * distance('first', channel),
+  }));
   const corrected = addAffine(imageGradient, images, correction);
   imageGradient.dispose();
   return [corrected, scaleGradient, offsetGradient];

@@ -7,7 +7,6 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { FusedActivation } from '../../fused-operations.js';
-import type { PerChannel } from '../../whole-statistics.js';
 import { areAlike } from '../graph/index.js';
 import { type Attribute, rawOps } from '../raw-ops.js';
 import { activateInline } from './activations.js';
@@ -32,10 +31,6 @@ export interface Normalized {
 /** Pixels of all images: what the statistics of a channel are over. */
 export function countOf(images: tf.Tensor): number {
   return images.size / images.shape[3]!;
-}
-
-export function asTensor(values: PerChannel): tf.Tensor {
-  return tf.tensor1d(Float32Array.from(values));
 }
 
 /** Normalises with the images' own statistics. */

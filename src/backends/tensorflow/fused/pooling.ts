@@ -3,15 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { rawOps } from '../raw-ops.js';
 import { reshapeRaw } from './dense.js';
 import { register } from './kernel.js';
-
-function reduce(op: 'Mean' | 'Max', x: tf.Tensor, axes: readonly number[]): tf.Tensor {
-  const raw = rawOps();
-  const along = tf.tensor1d([...axes], 'int32');
-  const attributes = [...raw.float, raw.bool('keep_dims', false), raw.type('Tidx', 'int32')];
-  const reduced = raw.one(op, attributes, x, along);
-  along.dispose();
-  return reduced;
-}
+import { reduce } from './reduce.js';
 
 interface Attributes {
   readonly shape: readonly number[];
