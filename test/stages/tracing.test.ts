@@ -185,6 +185,12 @@ describe.runIf(backends().includes('tensorflow'))('a traced layer', () => {
     const step = fc.record({ name: fc.constantFrom(...Object.keys(STEPS)), a: fc.nat(), b: fc.nat() });
     const size = fc.integer({ min: 1, max: 4 });
     const RUNS = 25;
+    // TensorFlow 2.15's graph optimizer makes a graph of it that does not run.
+    const NOT_RUN = [
+      { name: 'product', a: 0, b: 1 },
+      { name: 'swapped', a: 2, b: 0 },
+      { name: 'add', a: 3, b: 0 },
+    ];
     let tracedRuns = 0;
     fc.assert(
       fc.property(
@@ -211,7 +217,7 @@ describe.runIf(backends().includes('tensorflow'))('a traced layer', () => {
           if (isTraced) tracedRuns += 1;
         },
       ),
-      { numRuns: RUNS },
+      { numRuns: RUNS, examples: [[NOT_RUN, 1, 2, 1, 1]] },
     );
     expect(tracedRuns).toBeGreaterThan(RUNS / 2);
   });

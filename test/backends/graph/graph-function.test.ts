@@ -205,6 +205,31 @@ describe.runIf(backends().includes('tensorflow'))('a graph function', () => {
     }
   });
 
+  it('runs op by op where the optimizer’s graph does not run, and says why', () => {
+    const f = graphFunction('test-broken', ([a]) => [tf.square(a!)]);
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    tf.tidy(() => {
+      // A first graph, so that the binding is the one that graphs run on.
+      graphFunction('test-whole', ([a]) => [tf.square(a!)])([tf.scalar(2)], {});
+      const { binding } = tf.backend() as unknown as { binding: { runSavedModel(): unknown } };
+      const run = vi.spyOn(binding, 'runSavedModel').mockImplementation(() => {
+        throw new Error('Matrix size-incompatible');
+      });
+      try {
+        for (const value of [3, 4]) expect(f([tf.scalar(value)], {})[0]!.dataSync()[0]).toBe(value ** 2);
+        expect(run).toHaveBeenCalledTimes(1);
+        expect(warn.mock.calls.map(([text]) => text)).toEqual([
+          expect.stringMatching(
+            /graph optimizer changes what 'test-broken.*does not run the graph: Matrix size-inc.*op by op/,
+          ),
+        ]);
+      } finally {
+        run.mockRestore();
+        warn.mockRestore();
+      }
+    });
+  });
+
   it('runs op by op where no graph can be written, and says so once', () => {
     const directory = process.env['TMPDIR'];
     process.env['TMPDIR'] = '/dev/null/nowhere';

@@ -1,11 +1,27 @@
 /** Holding what a graph computes against what its ops compute one by one. */
 import * as tf from '@tensorflow/tfjs';
+import { MillraceError } from '../../../errors.js';
 
-export function warnOfDifference(what: string): void {
+/**
+ * Whether a graph does what its ops have just done one by one, on the same numbers; warns if not. One that does not even run is
+ * one that TensorFlow's graph optimizer broke, too: its ops ran.
+ *
+ * @param what the graph computes
+ * @param check runs the graph and compares
+ */
+export function isFaithful(what: string, check: () => boolean): boolean {
+  let failure = '';
+  try {
+    if (check()) return true;
+  } catch (error) {
+    if (error instanceof MillraceError) throw error;
+    failure = ` (TensorFlow does not run the graph: ${(error as Error).message})`;
+  }
   process.emitWarning(
-    `TensorFlow's graph optimizer changes what '${what}' computes, so it runs op by op, which is slower.`,
+    `TensorFlow's graph optimizer changes what '${what}' computes${failure}, so it runs op by op, which is slower.`,
     { code: 'MILLRACE_GRAPH_DIFFERS' },
   );
+  return false;
 }
 
 /** Rounding differs by less of a tensor's largest number; a wrong operation by more. */

@@ -6,9 +6,8 @@
  */
 import { createHash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
-import { MillraceError } from '../../../errors.js';
 import { type GraphPart, NotTraceableError, type RecordParts } from '../../graph-parts.js';
-import { areAlike, warnOfDifference } from './differences.js';
+import { areAlike, isFaithful } from './differences.js';
 import { describeInputs, Graph, type GraphBackend, graphBackend, handleOf } from './graph.js';
 import { encodeSavedModel, type GraphNode } from './graph-def.js';
 import { shelfByBackend } from './least-recently-used.js';
@@ -29,8 +28,7 @@ export const recordParts: RecordParts = (name, given, begin) => {
       throw new NotTraceableError('it does not compute the same at every call');
     }
     const recorded = divide(whole).map(part => runnable(backend, part));
-    if (computeAlike(recorded, given, whole.results)) parts = recorded;
-    else warnOfDifference(name);
+    if (isFaithful(name, () => computeAlike(recorded, given, whole.results))) parts = recorded;
   });
   return parts;
 };
@@ -148,17 +146,8 @@ function computeAlike(
 ): boolean {
   const values = [...given];
   return parts.every((part, index) => {
-    const outputs = runOnce(part, values);
+    const outputs = part.run(part.reads.map(number => values[number]!));
     values.push(...outputs);
     return areAlike(outputs, expected[index]!);
   });
-}
-
-function runOnce(part: GraphPart, values: readonly tf.Tensor[]): tf.Tensor[] {
-  try {
-    return part.run(part.reads.map(number => values[number]!));
-  } catch (error) {
-    if (error instanceof MillraceError) throw error;
-    throw new NotTraceableError(`TensorFlow does not run the graph: ${(error as Error).message}`);
-  }
 }
