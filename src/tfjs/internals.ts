@@ -37,6 +37,7 @@ export {
   drawsRandomNumbers,
   type GraphCall,
   innerLayers,
+  insideAndItself,
   isBatchNorm,
   isStateful,
   type Layer,
@@ -47,6 +48,7 @@ export {
   regularizationLosses,
   supportsMasking,
   variableOf,
+  variesByCall,
 } from './layers.js';
 export {
   disposeOptimizer,

@@ -45,6 +45,11 @@ export function innerLayers(layer: Layer): readonly Layer[] {
   return [...new Set(Object.values(layer).flatMap(listOf).filter(isLayer))];
 }
 
+/** A layer and all those inside it, at any depth. */
+export function insideAndItself(layer: Layer): Layer[] {
+  return [layer, ...innerLayers(layer).flatMap(insideAndItself)];
+}
+
 function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [value];
 }
@@ -127,6 +132,11 @@ export function supportsMasking(layer: Layer): boolean {
 
 export function isStateful(layer: Layer): boolean {
   return (layer as unknown as { stateful?: boolean }).stateful === true;
+}
+
+/** Whether what a layer itself does, inner layers aside, depends on its calls so far, or on chance. */
+export function variesByCall(layer: Layer): boolean {
+  return isStateful(layer) || isBatchNorm(layer) || drawsRandomNumbers(layer);
 }
 
 interface RecurrentParts {

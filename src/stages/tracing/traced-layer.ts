@@ -14,13 +14,12 @@ import { type Backend, NotTraceableError } from '../../backends/index.js';
 import { MillraceError } from '../../errors.js';
 import { canonicalWeights } from '../../model/weights.js';
 import {
-  drawsRandomNumbers,
   innerLayers,
-  isBatchNorm,
-  isStateful,
+  insideAndItself,
   isTapeOn,
   type Layer,
   variableOf,
+  variesByCall,
 } from '../../tfjs/internals.js';
 import { type TracedCall, trace } from './trace.js';
 import { runTraced } from './traced-kernel.js';
@@ -68,7 +67,7 @@ class TracedLayer {
   }
 
   replaceCall(): void {
-    const stateful = insideAndItself(this.#layer).find(part => keepsState(part));
+    const stateful = insideAndItself(this.#layer).find(variesByCall);
     if (stateful !== undefined) {
       this.#refuse(
         `it has a layer of class '${stateful.getClassName()}', which keeps a state or draws random numbers`,
@@ -164,12 +163,4 @@ class TracedLayer {
 function masksOf(mask: KnownArguments['mask'], describe: (list: readonly tf.Tensor[]) => string[]): unknown {
   if (mask === undefined || mask === null) return null;
   return Array.isArray(mask) ? mask.map(one => (one ? describe([one]) : null)) : describe([mask]);
-}
-
-function insideAndItself(layer: Layer): Layer[] {
-  return [layer, ...innerLayers(layer).flatMap(insideAndItself)];
-}
-
-function keepsState(layer: Layer): boolean {
-  return isStateful(layer) || isBatchNorm(layer) || drawsRandomNumbers(layer);
 }

@@ -24,6 +24,8 @@ export interface LayerCase {
   /** Whether the input has a gradient; indices have none. */
   readonly isInteger?: boolean;
   readonly tolerance?: number;
+  /** What is done to the one layer and not to the other; lowering, unless given. */
+  readonly adapt?: (layer: tf.layers.Layer) => void;
 }
 
 interface Computed {
@@ -57,9 +59,13 @@ function compute(
   return { output: output!, gradients, weights: layer.getWeights().map(weight => tf.clone(weight)) };
 }
 
+function lower(layer: tf.layers.Layer): void {
+  lowerLayer(layer, OPERATIONS[tf.getBackend()]!);
+}
+
 /** @returns names of Millrace's kernels that ran, so that a test can tell a lowered layer from one that fell back */
 export async function expectSameLayer(layerCase: LayerCase): Promise<string[]> {
-  const { make, shape, seed = 1, tolerance = 2e-5 } = layerCase;
+  const { make, shape, seed = 1, tolerance = 2e-5, adapt = lower } = layerCase;
   const [plain, lowered] = [make(), make()];
   const input = layerCase.input ?? uniform(shape, seed, -2, 2);
   for (const layer of [plain, lowered]) layer.apply(input, { training: false });
@@ -68,7 +74,7 @@ export async function expectSameLayer(layerCase: LayerCase): Promise<string[]> {
     return uniform(weight.shape, seed + 10 + index, positive ? 0.5 : -0.7, positive ? 1.5 : 0.7);
   });
   for (const layer of [plain, lowered]) layer.setWeights(weights);
-  lowerLayer(lowered, OPERATIONS[tf.getBackend()]!);
+  adapt(lowered);
   const expected = compute(plain, input, layerCase);
   let actual: Computed | undefined;
   const profile = await tf.profile(() => {
