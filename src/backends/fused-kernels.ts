@@ -55,6 +55,7 @@ export const FUSED_KERNELS: readonly FusedKernelRow[] = [
     separatesWeights: undefined,
   },
   { kernel: 'MillraceEmbedding', backends: TENSORFLOW, usedBy: ['Embedding'], separatesWeights: true },
+  { kernel: 'MillraceSimpleRnn', backends: TENSORFLOW, usedBy: ['SimpleRNN'], separatesWeights: true },
   { kernel: 'MillraceLstm', backends: TENSORFLOW, usedBy: ['LSTM'], separatesWeights: true },
   { kernel: 'MillraceHeapLstm', backends: ['wasm'], usedBy: ['LSTM'], separatesWeights: true },
   { kernel: 'MillraceGru', backends: TENSORFLOW, usedBy: ['GRU'], separatesWeights: true },

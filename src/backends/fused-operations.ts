@@ -41,14 +41,18 @@ export interface BatchNormSettings {
   readonly exchange?: Exchange | undefined;
 }
 
-/** Activations inside an LSTM or GRU. */
-export interface RecurrentSettings {
-  readonly gate: 'sigmoid' | 'hardSigmoid';
+/** How a recurrent layer goes through its steps. */
+export interface StepSettings {
   readonly activation: 'tanh' | 'relu' | 'sigmoid' | 'linear';
   /** Whether the result is the sequence of outputs, not the last one. */
   readonly returnSequences: boolean;
   /** Whether time runs backwards; the sequence of outputs is in the order of computation, as tfjs gives it. */
   readonly goBackwards: boolean;
+}
+
+/** Of an LSTM or GRU. */
+export interface RecurrentSettings extends StepSettings {
+  readonly gate: 'sigmoid' | 'hardSigmoid';
 }
 
 export interface RecurrentWeights {
@@ -101,6 +105,7 @@ export interface FusedOperations {
   globalMax(x: tf.Tensor3D): tf.Tensor;
   /** Rows of `table`. `indices` are int32 and may have any shape. */
   embedding(table: tf.Tensor, indices: tf.Tensor): tf.Tensor;
+  simpleRnn(x: tf.Tensor3D, weights: RecurrentWeights, settings: StepSettings): tf.Tensor;
   lstm(x: tf.Tensor3D, weights: RecurrentWeights, settings: RecurrentSettings): tf.Tensor;
   gru(x: tf.Tensor3D, weights: RecurrentWeights, settings: RecurrentSettings): tf.Tensor;
   /** tfjs's categorical cross-entropy of probabilities, one value a row of the last axis. */

@@ -18,6 +18,8 @@ export type {
   FusedActivation,
   FusedOperations,
   RecurrentSettings,
+  RecurrentWeights,
+  StepSettings,
 } from './fused-operations.js';
 export { type GraphPart, NotTraceableError, type RecordParts } from './graph-parts.js';
 export type { InPlaceOptimizer, InPlaceOptimizerFactory } from './in-place-optimizer.js';

@@ -1,9 +1,9 @@
 /**
- * LSTM and GRU layers as one kernel over all steps. Masks, given or kept states, returned states and dropout are left to
- * tfjs, which goes step by step.
+ * SimpleRNN, LSTM and GRU layers as one kernel over all steps. Masks, given or kept states, returned states and dropout are
+ * left to tfjs, which goes step by step.
  */
 import type * as tf from '@tensorflow/tfjs';
-import type { FusedOperations, RecurrentSettings } from '../../backends/index.js';
+import type { RecurrentSettings, RecurrentWeights, StepSettings } from '../../backends/index.js';
 import type { Layer } from '../../tfjs/internals.js';
 import {
   type ActivationFunction,
@@ -23,7 +23,8 @@ interface RecurrentLayer {
 
 interface RecurrentCell {
   readonly activation: ActivationFunction;
-  readonly recurrentActivation: ActivationFunction;
+  /** Of an LSTM's or GRU's cell. */
+  readonly recurrentActivation?: ActivationFunction;
   readonly kernel: Weight;
   readonly recurrentKernel: Weight;
   readonly bias: Weight | null;
@@ -37,19 +38,25 @@ const ACTIVATIONS: readonly string[] = [
   'relu',
   'sigmoid',
   'linear',
-] satisfies RecurrentSettings['activation'][];
+] satisfies StepSettings['activation'][];
 
-function lower(layer: Layer, operation: FusedOperations['lstm']): LayerCall | undefined {
+type RecurrentOperation<Settings> = (
+  x: tf.Tensor3D,
+  weights: RecurrentWeights,
+  settings: Settings,
+) => tf.Tensor;
+
+/** @param ownSettings those that only layers of this class have; `undefined` leaves the layer to tfjs */
+function lower<Settings extends StepSettings>(
+  layer: Layer,
+  operation: RecurrentOperation<Settings>,
+  ownSettings: (cell: RecurrentCell) => Omit<Settings, keyof StepSettings> | undefined,
+): LayerCall | undefined {
   const { cell, returnState, stateful, returnSequences, goBackwards } = layer as unknown as RecurrentLayer;
-  const gate = cell.recurrentActivation.getClassName();
+  const own = ownSettings(cell);
   const activation = cell.activation.getClassName();
-  if (returnState || stateful || !GATES.includes(gate) || !ACTIVATIONS.includes(activation)) return undefined;
-  const settings = {
-    gate,
-    activation,
-    returnSequences,
-    goBackwards: goBackwards === true,
-  } as RecurrentSettings;
+  if (returnState || stateful || own === undefined || !ACTIVATIONS.includes(activation)) return undefined;
+  const settings = { ...own, activation, returnSequences, goBackwards: goBackwards === true } as Settings;
   const dropsOut = cell.dropout > 0 || cell.recurrentDropout > 0;
   return (input, { training, mask, initialState }) => {
     const isMasked = mask !== undefined && mask !== null;
@@ -64,6 +71,13 @@ function lower(layer: Layer, operation: FusedOperations['lstm']): LayerCall | un
   };
 }
 
-export const lstm: Lowering = (layer, operations) => lower(layer, operations.lstm);
+function gateOf({ recurrentActivation }: RecurrentCell): Pick<RecurrentSettings, 'gate'> | undefined {
+  const gate = recurrentActivation!.getClassName();
+  return GATES.includes(gate) ? ({ gate } as Pick<RecurrentSettings, 'gate'>) : undefined;
+}
 
-export const gru: Lowering = (layer, operations) => lower(layer, operations.gru);
+export const simpleRnn: Lowering = (layer, operations) => lower(layer, operations.simpleRnn, () => ({}));
+
+export const lstm: Lowering = (layer, operations) => lower(layer, operations.lstm, gateOf);
+
+export const gru: Lowering = (layer, operations) => lower(layer, operations.gru, gateOf);

@@ -9,7 +9,7 @@ import { dense, embedding } from './dense.js';
 import type { Lowering } from './layer-call.js';
 import { layerNorm } from './layer-norm.js';
 import { globalAverage1d, globalAverage2d, globalMax1d, max1d, max2d } from './pooling.js';
-import { gru, lstm } from './recurrent.js';
+import { gru, lstm, simpleRnn } from './recurrent.js';
 
 interface Lowered {
   /** What the backend must have. One that has any operation but those of recurrent layers has all of them. */
@@ -94,6 +94,7 @@ const LOWERINGS: ReadonlyMap<string, Lowered> = new Map<string, Lowered>([
     'GlobalMaxPooling1D',
     { operation: 'globalMax', lower: globalMax1d, make: () => tf.layers.globalMaxPooling1d({}) },
   ],
+  ['SimpleRNN', { operation: 'simpleRnn', lower: simpleRnn, make: () => tf.layers.simpleRNN({ units: 1 }) }],
   ['LSTM', { operation: 'lstm', lower: lstm, make: () => tf.layers.lstm({ units: 1 }) }],
   ['GRU', { operation: 'gru', lower: gru, make: () => tf.layers.gru({ units: 1 }) }],
 ]);

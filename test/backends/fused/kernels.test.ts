@@ -31,6 +31,13 @@ const callLstm: Make = ops =>
     recurrent,
   );
 
+const callSimpleRnn: Make = ops =>
+  ops.simpleRnn(
+    uniform([2, 4, 3], 1) as tf.Tensor3D,
+    { kernel: uniform([3, 2], 2), recurrentKernel: uniform([2, 2], 3), bias: uniform([2], 4) },
+    { activation: 'tanh', returnSequences: true, goBackwards: false },
+  );
+
 const callGru: Make = ops =>
   ops.gru(
     uniform([2, 4, 3], 1) as tf.Tensor3D,
@@ -62,6 +69,7 @@ const CALLS: Record<string, Make> = {
   MillraceActivationOfOutput: ops => ops.activation(uniform([3, 4], 1), 'sigmoid'),
   MillraceActivationOfInput: ops => ops.activation(uniform([3, 4], 1), 'softplus'),
   MillraceEmbedding: ops => ops.embedding(uniform([5, 3], 1), tf.tensor2d([[0, 2, 4]], undefined, 'int32')),
+  MillraceSimpleRnn: callSimpleRnn,
   MillraceLstm: callLstm,
   MillraceHeapLstm: callLstm,
   MillraceGru: callGru,

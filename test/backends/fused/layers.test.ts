@@ -311,6 +311,7 @@ describe.skipIf(!backends().includes('tensorflow'))('a lowered layer computes wh
 });
 
 const RECURRENT = [
+  { backend: 'tensorflow', kind: 'simpleRNN', kernel: 'MillraceSimpleRnn' },
   { backend: 'tensorflow', kind: 'lstm', kernel: 'MillraceLstm' },
   { backend: 'tensorflow', kind: 'gru', kernel: 'MillraceGru' },
   { backend: 'wasm', kind: 'lstm', kernel: 'MillraceHeapLstm' },
@@ -340,7 +341,7 @@ describe.each(PRESENT)(
         ...settings,
       });
       await forAll(cases, async ({ shape, seed, ...args }) => {
-        const make = () => layers[kind](args as tf.LSTMLayerArgs & tf.GRULayerArgs);
+        const make = () => layers[kind](args as tf.SimpleRNNLayerArgs & tf.LSTMLayerArgs & tf.GRULayerArgs);
         expect(await expectSameLayer({ make, shape, seed, tolerance: 5e-5 })).toEqual([kernel]);
       });
     });
@@ -359,8 +360,14 @@ describe.each(PRESENT)(
         const make = () => layers[kind]({ units: 3, ...args });
         expect(await expectSameLayer({ make, shape: [2, 4, 3], training: false })).toEqual([kernel]);
       }
-      const make = () => layers[kind]({ units: 3, recurrentActivation: 'softsign' });
-      expect(await expectSameLayer({ make, shape: [2, 4, 3] })).toEqual([]);
+      const unknown = [
+        { activation: 'softsign' },
+        ...(kind === 'simpleRNN' ? [] : [{ recurrentActivation: 'softsign' }]),
+      ] as const;
+      for (const args of unknown) {
+        const make = () => layers[kind]({ units: 3, ...args });
+        expect(await expectSameLayer({ make, shape: [2, 4, 3] })).toEqual([]);
+      }
     });
   },
 );

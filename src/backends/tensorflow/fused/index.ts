@@ -11,6 +11,7 @@ import { categoricalCrossentropy } from './losses.js';
 import { lstm } from './lstm.js';
 import { maxPool } from './max-pooling.js';
 import { globalAverage, globalMax } from './pooling.js';
+import { simpleRnn } from './simple-rnn.js';
 
 export const fusedOperations: FusedOperations = {
   isInline,
@@ -26,6 +27,7 @@ export const fusedOperations: FusedOperations = {
   globalAverage,
   globalMax,
   embedding,
+  simpleRnn,
   lstm,
   gru,
   categoricalCrossentropy,

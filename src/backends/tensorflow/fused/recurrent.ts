@@ -1,12 +1,12 @@
 /**
- * What LSTM and GRU kernels share: sequences as lists of steps, gates, and weights in the form that the steps want.
+ * What the kernels of recurrent layers share: sequences as lists of steps, gates, and weights in the form that the steps want.
  *
  * **Hard sigmoid in one op.** tfjs's default gate is clip(x∕5 + 1∕2, 0, 1). TensorFlow has `Relu6` and `Relu6Grad`, so a
  * gate is kept six times as large, relu6(6x∕5 + 3): factor and offset go into the weights once a mini-batch, the six into
  * whatever is multiplied with the gate.
  */
 import * as tf from '@tensorflow/tfjs';
-import type { RecurrentSettings } from '../../fused-operations.js';
+import type { RecurrentSettings, StepSettings } from '../../fused-operations.js';
 import type { FusedKernel } from '../../register-fused.js';
 import { graphFunction } from '../graph/index.js';
 import { rawOps } from '../raw-ops.js';
@@ -46,7 +46,7 @@ interface StepActivation {
   readonly gradient: (dy: tf.Tensor, y: tf.Tensor) => tf.Tensor;
 }
 
-export const STEP_ACTIVATIONS: Readonly<Record<RecurrentSettings['activation'], StepActivation>> = {
+export const STEP_ACTIVATIONS: Readonly<Record<StepSettings['activation'], StepActivation>> = {
   tanh: { apply: z => map('Tanh', z), gradient: (dy, y) => map('TanhGrad', y, dy) },
   sigmoid: { apply: z => map('Sigmoid', z), gradient: (dy, y) => map('SigmoidGrad', y, dy) },
   relu: { apply: z => map('Relu', z), gradient: (dy, y) => map('ReluGrad', dy, y) },
@@ -93,9 +93,9 @@ export function stackParts<Part extends string>(
 }
 
 /** A kernel's forward function from a graph of x, K, R and perhaps b, whose first output is the layer's; the others are hidden. */
-export function forwardOf(
-  graph: (inputs: readonly tf.Tensor[], settings: RecurrentSettings) => tf.Tensor[],
-): FusedKernel<RecurrentSettings>['forward'] {
+export function forwardOf<Settings extends StepSettings>(
+  graph: (inputs: readonly tf.Tensor[], settings: Settings) => tf.Tensor[],
+): FusedKernel<Settings>['forward'] {
   return ({ x, kernel, recurrentKernel, bias }, settings, hide) => {
     const inputs = [x!, kernel!, recurrentKernel!, ...(bias === undefined ? [] : [bias])];
     const [y, ...hidden] = graph(inputs, settings) as [tf.Tensor, ...tf.Tensor[]];
@@ -135,7 +135,7 @@ export function joinColumns(parts: readonly tf.Tensor[]): tf.Tensor {
 }
 
 /** What is in the order of computation in the order of time, and back. */
-export function inTime<T>(steps: readonly T[], { goBackwards }: RecurrentSettings): T[] {
+export function inTime<T>(steps: readonly T[], { goBackwards }: StepSettings): T[] {
   return goBackwards ? [...steps].reverse() : [...steps];
 }
 
@@ -147,7 +147,7 @@ export function timeOrder(steps: number, goBackwards: boolean): number[] {
 /** What the layer returns of its outputs, in the order of computation, each multiplied by `factor`. */
 export function outputOf(
   outputs: readonly tf.Tensor[],
-  { returnSequences }: RecurrentSettings,
+  { returnSequences }: StepSettings,
   factor: tf.Tensor,
 ): tf.Tensor {
   const chosen = returnSequences ? stack(outputs, 1) : outputs.at(-1)!;
