@@ -1,6 +1,6 @@
 /** A LayersModel as a graph: what it consists of, where it may be cut, what crosses a cut, and all of it as plain data. */
 export { assertCompiled, compileSpec, type FunctionLocator, functionLocator } from './compile-spec.js';
-export { isOfTfjs, probeCoupling, type SampleCoupling } from './coupling.js';
+export { probeCoupling, type SampleCoupling } from './coupling.js';
 export { closedCuts, crossingValues, cutPoints } from './cuts.js';
 export { describeStages, describeWhole, sharedWeights } from './describe.js';
 export { type FollowingNode, followingActivations, partingCuts } from './following.js';

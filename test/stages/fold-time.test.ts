@@ -5,7 +5,7 @@ import { foldTime } from '#internal/stages/fold-time.js';
 import { expectSameLayer } from '../backends/fused/layer-oracle.js';
 import { describeOnBackends } from '../helpers/backends.js';
 import { expectTensorsClose } from '../helpers/compare.js';
-import { uniform } from '../helpers/data.js';
+import { integers, uniform } from '../helpers/data.js';
 
 const { layers } = tf;
 const SAMPLES = 2;
@@ -15,6 +15,8 @@ interface Inside {
   /** Of one step of one sample. */
   readonly shape: readonly number[];
   readonly make: () => tf.layers.Layer;
+  /** What goes in is whole numbers. */
+  readonly integersBelow?: number;
 }
 
 const nested = (...parts: tf.layers.Layer[]): tf.layers.Layer =>
@@ -22,7 +24,10 @@ const nested = (...parts: tf.layers.Layer[]): tf.layers.Layer =>
 
 const distributed = ({ make }: Inside): tf.layers.Layer => layers.timeDistributed({ layer: make() });
 
-const inputFor = ({ shape }: Inside): tf.Tensor => uniform([SAMPLES, STEPS, ...shape], 1);
+function inputFor({ shape, integersBelow }: Inside, steps = STEPS): tf.Tensor {
+  const whole = [SAMPLES, steps, ...shape];
+  return integersBelow === undefined ? uniform(whole, 1) : integers(whole, 1, 0, integersBelow);
+}
 
 /** How often a layer calls the one inside. */
 function countCalls(layer: tf.layers.Layer, input: tf.Tensor, kwargs: object = {}): number {
@@ -42,6 +47,11 @@ function foldedOver(inside: Inside, kwargs: object = {}): number {
 
 const SAMPLE_BY_SAMPLE: Readonly<Record<string, Inside>> = {
   'a dense layer': { shape: [4], make: () => layers.dense({ units: 3, activation: 'softmax' }) },
+  'an embedding': {
+    shape: [2],
+    make: () => layers.embedding({ inputDim: 5, outputDim: 3 }),
+    integersBelow: 5,
+  },
   'a convolution': {
     shape: [5, 4, 2],
     make: () => layers.conv2d({ filters: 3, kernelSize: 2, activation: 'relu' }),
@@ -74,6 +84,10 @@ class Centred extends layers.Layer {
   }
 }
 
+const Dense = layers.dense({ units: 1 }).constructor as new (args: object) => tf.layers.Layer;
+
+class OwnDense extends Dense {}
+
 const LEFT_ALONE: Readonly<Record<string, Inside>> = {
   'batch norm': { shape: [4], make: () => layers.batchNormalization() },
   'a layer that draws random numbers': { shape: [4], make: () => layers.dropout({ rate: 0.5 }) },
@@ -84,6 +98,11 @@ const LEFT_ALONE: Readonly<Record<string, Inside>> = {
   'a layer with a state': {
     shape: [3, 2],
     make: () => layers.lstm({ units: 2, stateful: true, batchInputShape: [SAMPLES, 3, 2] }),
+  },
+  'a layer of a user’s own in the name of tfjs’s': { shape: [4], make: () => new OwnDense({ units: 2 }) },
+  'a layer that normalises over samples': {
+    shape: [4],
+    make: () => layers.layerNormalization({ axis: 0 }),
   },
   'a model for so many samples and no others': {
     shape: [4],
@@ -96,8 +115,13 @@ describeOnBackends('a layer over time', () => {
   it.each(Object.entries(SAMPLE_BY_SAMPLE))(
     'computes in one call what it does in many: %s',
     async (_, inside) => {
-      const shape = [SAMPLES, STEPS, ...inside.shape];
-      await expectSameLayer({ make: () => distributed(inside), shape, adapt: foldTime });
+      await expectSameLayer({
+        make: () => distributed(inside),
+        shape: [SAMPLES, STEPS, ...inside.shape],
+        input: inputFor(inside),
+        isInteger: inside.integersBelow !== undefined,
+        adapt: foldTime,
+      });
       expect(foldedOver(inside)).toBe(1);
     },
   );
@@ -106,10 +130,34 @@ describeOnBackends('a layer over time', () => {
     expect(foldedOver(inside)).toBe(STEPS);
   });
 
-  it('goes step by step where there is a mask', () => {
+  it('goes step by step where it is told more than whether it trains', () => {
     const inside = SAMPLE_BY_SAMPLE['a dense layer']!;
-    const mask = tf.ones([SAMPLES, STEPS], 'bool');
-    expect(foldedOver(inside, { mask })).toBe(STEPS);
+    expect(foldedOver(inside, { mask: tf.ones([SAMPLES, STEPS], 'bool') })).toBe(STEPS);
+    expect(foldedOver(inside, { initialState: [] })).toBe(STEPS);
+    expect(foldedOver(inside, { training: true, mask: null })).toBe(1);
+  });
+
+  it('is refused over a layer with several outputs, as by tfjs', () => {
+    const layer = layers.timeDistributed({ layer: layers.lstm({ units: 2, returnState: true }) });
+    layer.build([SAMPLES, STEPS, 3, 2]);
+    const input = uniform([SAMPLES, STEPS, 3, 2], 1);
+    const call = (): unknown => tf.tidy(() => void layer.call(input, {}));
+    expect(call).toThrow(/Expected Tensor length to be 1/);
+    foldTime(layer);
+    expect(call).toThrow(/Expected Tensor length to be 1/);
+  });
+
+  it('has gradients over one step, which tfjs has not', () => {
+    const inside = SAMPLE_BY_SAMPLE['a dense layer']!;
+    const layer = distributed(inside);
+    const input = inputFor(inside, 1);
+    layer.apply(input);
+    foldTime(layer);
+    const sum = (x: tf.Tensor): tf.Tensor => tf.sum(tf.square(layer.call(x, {}) as tf.Tensor));
+    const dense = (layer as unknown as { layer: tf.layers.Layer }).layer;
+    const alone = (x: tf.Tensor): tf.Tensor =>
+      tf.sum(tf.square(dense.call(tf.squeeze(x, [1]), {}) as tf.Tensor));
+    expectTensorsClose([tf.grad(sum)(input)], [tf.grad(alone)(input)], 'gradient');
   });
 
   it('is found inside other layers', () => {

@@ -53,6 +53,10 @@ interface Pass {
   readonly weightGradients: (tf.Tensor | undefined)[];
 }
 
+/** By the graph optimizer: other numbers, or products and sums of matrices that no longer fit each other. */
+const BROKEN =
+  /graph optimizer changes what '[^']*' computes(, so| \(TensorFlow does not run the graph: .*(Matrix size-incompatible|Incompatible shapes))/;
+
 const isTensor = (value: tf.Tensor | undefined): value is tf.Tensor => value !== undefined;
 
 /** One training pass, with B and W apart as a stage runs them. */
@@ -161,7 +165,7 @@ describe.runIf(backends().includes('tensorflow'))('a traced layer', () => {
     disposeWeights(plain, traced);
     expect(tensorCount()).toBe(before);
     // What TensorFlow's graph optimizer breaks runs op by op; which steps those are is not ours to say.
-    expect(warnings.filter(text => !text.includes('graph optimizer changes'))).toEqual([]);
+    expect(warnings.filter(text => !BROKEN.test(text))).toEqual([]);
     return warnings.length === 0;
   }
 
@@ -217,7 +221,7 @@ describe.runIf(backends().includes('tensorflow'))('a traced layer', () => {
           if (isTraced) tracedRuns += 1;
         },
       ),
-      { numRuns: RUNS, examples: [[NOT_RUN, 1, 2, 1, 1]] },
+      { numRuns: RUNS + 1, examples: [[NOT_RUN, 1, 2, 1, 1]] },
     );
     expect(tracedRuns).toBeGreaterThan(RUNS / 2);
   });
@@ -496,7 +500,7 @@ describe.runIf(backends().includes('tensorflow'))('a traced layer', () => {
 
   it.each([
     // TensorFlow 2.15's graph optimizer gives it out transposed: on zeros nobody would notice, and of another shape it does not run.
-    [3, /graph optimizer changes/],
+    [3, /graph optimizer changes what '[^']*' computes, so/],
     [2, /does not run the graph/],
   ])('is checked on weights that tell something, and leaves them as they were: %i rows', (rows, warning) => {
     spyOnWarnings();

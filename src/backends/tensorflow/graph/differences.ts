@@ -1,6 +1,6 @@
 /** Holding what a graph computes against what its ops compute one by one. */
 import * as tf from '@tensorflow/tfjs';
-import { MillraceError } from '../../../errors.js';
+import { GraphRunError } from './graph.js';
 
 /**
  * Whether a graph does what its ops have just done one by one, on the same numbers; warns if not. One that does not even run is
@@ -14,8 +14,8 @@ export function isFaithful(what: string, check: () => boolean): boolean {
   try {
     if (check()) return true;
   } catch (error) {
-    if (error instanceof MillraceError) throw error;
-    failure = ` (TensorFlow does not run the graph: ${(error as Error).message})`;
+    if (!(error instanceof GraphRunError)) throw error;
+    failure = ` (TensorFlow does not run the graph: ${error.message})`;
   }
   process.emitWarning(
     `TensorFlow's graph optimizer changes what '${what}' computes${failure}, so it runs op by op, which is slower.`,

@@ -73,13 +73,7 @@ function makeProgram(signature: string, body: TensorFunction, inputs: readonly t
       return backend.getInputTensorIds(expected).map(id => ownRecording.outputOf(id));
     });
     const graph = new Graph(backend, recording.nodes, recording.inputs, outputs);
-    const computesAlike = (): boolean => {
-      const actual = graph.run(given);
-      const areRight = areAlike(actual, expected);
-      tf.dispose(actual);
-      return areRight;
-    };
-    if (isFaithful(signature, computesAlike)) return graph;
+    if (isFaithful(signature, () => computesAlike(graph, given, expected))) return graph;
     graph.dispose();
   } catch (error) {
     if (!(error instanceof BackendError)) throw error;
@@ -88,6 +82,15 @@ function makeProgram(signature: string, body: TensorFunction, inputs: readonly t
     tf.dispose([...given, ...expected]);
   }
   return { run: body, dispose() {} };
+}
+
+function computesAlike(graph: Graph, given: readonly tf.Tensor[], expected: readonly tf.Tensor[]): boolean {
+  const actual = graph.run(given);
+  try {
+    return areAlike(actual, expected);
+  } finally {
+    tf.dispose(actual);
+  }
 }
 
 let hasWarned = false;

@@ -53,6 +53,11 @@ export function describeInputs(backend: GraphBackend, tensors: readonly tf.Tenso
   }));
 }
 
+/** What TensorFlow says of a graph that it has loaded and does not run. */
+export class GraphRunError extends Error {
+  override readonly name = 'GraphRunError';
+}
+
 /** A graph that is loaded, and where its inputs and outputs are. */
 export class Graph {
   readonly #backend: GraphBackend;
@@ -77,12 +82,19 @@ export class Graph {
     this.#outputs = outputs.join(',');
   }
 
+  /** @throws GraphRunError if TensorFlow does not run it */
   run(inputs: readonly tf.Tensor[]): tf.Tensor[] {
     const backend = this.#backend;
     const ids = backend.getInputTensorIds(inputs);
-    return backend.binding
-      .runSavedModel(this.#session, ids, this.#inputs, this.#outputs)
-      .map(output => backend.createOutputTensor(output));
+    return this.#runOn(ids).map(output => backend.createOutputTensor(output));
+  }
+
+  #runOn(ids: readonly number[]): readonly GraphOutput[] {
+    try {
+      return this.#backend.binding.runSavedModel(this.#session, ids, this.#inputs, this.#outputs);
+    } catch (error) {
+      throw new GraphRunError((error as Error).message, { cause: error });
+    }
   }
 
   dispose(): void {
