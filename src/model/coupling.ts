@@ -7,7 +7,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {
   compiled,
-  innerLayers,
+  insideAndItself,
   isBatchNorm,
   type Layer,
   type LossOrMetric,
@@ -52,7 +52,7 @@ const OPEN_AXIS = 16;
 const TOLERANCE = 1e-3;
 
 export function probeCoupling(graph: ModelGraph): SampleCoupling {
-  const layers = graph.layers.filter(({ layer }) => hasPart(layer, part => !isOfTfjs(part)));
+  const layers = graph.layers.filter(({ layer }) => insideAndItself(layer).some(part => !isOfTfjs(part)));
   const probes = layers.length === 0 ? [] : probeLayers(graph, layers);
   const losses = probeLosses(graph);
   return {
@@ -66,10 +66,6 @@ export function probeCoupling(graph: ModelGraph): SampleCoupling {
 /** Whether a layer, inner layers aside, is one of tfjs's own. */
 export function isOfTfjs(layer: Layer): boolean {
   return SAMPLE_WISE.has(layer.getClassName()) || isBatchNorm(layer);
-}
-
-function hasPart(layer: Layer, matches: (part: Layer) => boolean): boolean {
-  return matches(layer) || innerLayers(layer).some(part => hasPart(part, matches));
 }
 
 // ---------------------------------------------------------------- layers
@@ -107,7 +103,7 @@ function probeLayer(layer: Layer, kinds: readonly InputKind[]): Omit<LayerProbe,
     );
     const part = (start: number, count: number) => whole.map(input => tf.slice(input, start, count));
     // What a batch norm inside mixes has rules of its own; beside it, only what mixes outside training can be seen.
-    const training = !hasPart(layer, isBatchNorm);
+    const training = !insideAndItself(layer).some(isBatchNorm);
     let moves = false;
     const call = (inputs: tf.Tensor[]): tf.Tensor[] => {
       const result = withWeightsKept(layer, () => {

@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { ModelError } from '../errors.js';
-import { innerLayers, type Layer, variableOf } from '../tfjs/internals.js';
+import { insideAndItself, type Layer, variableOf } from '../tfjs/internals.js';
 import { type ModelGraph, readGraph } from './graph.js';
 import { optimizedWeights } from './trainable.js';
 import { canonicalWeights } from './weights.js';
@@ -53,5 +53,5 @@ function learnedOutputs(
 }
 
 function looksUp(layer: Layer): boolean {
-  return LOOKS_UP.has(layer.getClassName()) || innerLayers(layer).some(looksUp);
+  return insideAndItself(layer).some(part => LOOKS_UP.has(part.getClassName()));
 }

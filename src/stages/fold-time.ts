@@ -8,7 +8,7 @@
  * own of which that is known are folded, alone or one behind the other in a model.
  */
 import * as tf from '@tensorflow/tfjs';
-import { innerLayers, type Layer, variesByCall } from '../tfjs/internals.js';
+import { areAbsent, innerLayers, insideAndItself, type Layer, variesByCall } from '../tfjs/internals.js';
 import { mayBeLowered } from './lowering/index.js';
 
 interface TimeDistributed extends Layer {
@@ -23,8 +23,8 @@ export function foldTime(layer: Layer): void {
   layer.call = (inputs, kwargs) =>
     tf.tidy(() => {
       const { training, ...others } = (kwargs ?? {}) as { training?: boolean };
-      const isKnown = Object.values(others).every(value => value === undefined || value === null);
-      return (isKnown ? foldedCall(layer.layer, inputs, training) : undefined) ?? plainCall(inputs, kwargs);
+      const folded = areAbsent(others) ? foldedCall(layer.layer, inputs, training) : undefined;
+      return folded ?? plainCall(inputs, kwargs);
     });
 }
 
@@ -88,5 +88,5 @@ function takesMoreSamples(layer: Layer): boolean {
   const { axis } = layer as { readonly axis?: number | readonly number[] };
   const isOverSamples = [axis].flat().includes(0);
   const isKnown = mayBeLowered(layer) || isOneOf(layer, known().sampleWise);
-  return isKnown && !isOverSamples && ![layer, ...innerLayers(layer)].some(variesByCall);
+  return isKnown && !isOverSamples && !insideAndItself(layer).some(variesByCall);
 }

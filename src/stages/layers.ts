@@ -11,7 +11,7 @@ import {
   buildLayer,
   disposeRecurrentState,
   fromRegisteredConfig,
-  innerLayers,
+  insideAndItself,
   isStateful,
   type Layer,
   type LayerVariable,
@@ -174,17 +174,13 @@ function rebuild(spec: LayerSpec, adapt: (layer: Layer, index: number) => void):
 function disposeLayers(layers: readonly Layer[]): void {
   for (const layer of layers) {
     for (const weight of canonicalWeights(layer)) weight.dispose();
-    disposeStates(layer);
+    insideAndItself(layer).forEach(disposeRecurrentState);
   }
 }
 
-function disposeStates(layer: Layer): void {
-  disposeRecurrentState(layer);
-  for (const inner of innerLayers(layer)) disposeStates(inner);
-}
-
 function batchNormVariables(layer: Layer): tf.Variable[] {
-  const parts = batchNormParts(layer);
-  const own = parts === undefined ? [] : [parts.movingMean, parts.movingVariance].map(variableOf);
-  return [...own, ...innerLayers(layer).flatMap(batchNormVariables)];
+  return insideAndItself(layer).flatMap(part => {
+    const parts = batchNormParts(part);
+    return parts === undefined ? [] : [parts.movingMean, parts.movingVariance].map(variableOf);
+  });
 }

@@ -30,6 +30,7 @@ export {
   withoutTape,
 } from './engine.js';
 export {
+  areAbsent,
   type BatchNormParts,
   batchNormParts,
   buildLayer,

@@ -58,6 +58,11 @@ function isLayer(value: unknown): value is Layer {
   return value instanceof tf.layers.Layer;
 }
 
+/** Whether further arguments of a layer's call tell it nothing. */
+export function areAbsent(others: object): boolean {
+  return Object.values(others).every(value => value === undefined || value === null);
+}
+
 /** The weights that a layer itself holds, whatever its `trainable` flag says. */
 export function ownWeights(layer: Layer): readonly LayerVariable[] {
   const parts = layer as unknown as LayerParts;

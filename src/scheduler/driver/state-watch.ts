@@ -2,7 +2,7 @@
  * Notices when the user resets the states of stateful layers on the wrapped model, as tfjs's recipes for recurrent models do
  * between epochs: `model.resetStates()`. The states themselves live in the workers.
  */
-import { innerLayers, isStateful, type Layer } from '../../tfjs/internals.js';
+import { insideAndItself, isStateful, type Layer } from '../../tfjs/internals.js';
 
 interface Resettable {
   resetStates(...states: unknown[]): void;
@@ -38,6 +38,5 @@ export class StateWatch {
 }
 
 function statefulParts(layer: Layer): Layer[] {
-  const inner = innerLayers(layer).flatMap(statefulParts);
-  return isStateful(layer) && 'resetStates' in layer ? [layer, ...inner] : inner;
+  return insideAndItself(layer).filter(part => isStateful(part) && 'resetStates' in part);
 }

@@ -1,7 +1,6 @@
-import { batchNormParts, innerLayers, type Layer } from '../../tfjs/internals.js';
+import { batchNormParts, insideAndItself, type Layer } from '../../tfjs/internals.js';
 
 /** The batch normalizations in a layer, which may be one or hold some. */
 export function batchNormsIn(layer: Layer): Layer[] {
-  const own = batchNormParts(layer) === undefined ? [] : [layer];
-  return [...own, ...innerLayers(layer).flatMap(batchNormsIn)];
+  return insideAndItself(layer).filter(part => batchNormParts(part) !== undefined);
 }

@@ -6,7 +6,7 @@
  * a worker has built; recurrent cells take a function for it. The mathematics is tfjs's own.
  */
 import * as tf from '@tensorflow/tfjs';
-import { disposeRecurrentState, innerLayers, type Layer } from '../../tfjs/internals.js';
+import { disposeRecurrentState, innerLayers, insideAndItself, type Layer } from '../../tfjs/internals.js';
 import { hashPath, normal, type RandomKey, uniform } from './counter.js';
 
 /** Which samples a worker is working on; every random layer of the worker reads it. */
@@ -133,9 +133,8 @@ function replaceCall(layer: RandomLayer, id: number, randomCall: RandomCall, con
  */
 function renewMasks(layer: Layer): void {
   const call = layer.call.bind(layer);
-  const cells = (outer: Layer): Layer[] => innerLayers(outer).flatMap(inner => [inner, ...cells(inner)]);
   layer.call = (inputs, kwargs) => {
-    for (const cell of cells(layer)) disposeRecurrentState(cell);
+    innerLayers(layer).flatMap(insideAndItself).forEach(disposeRecurrentState);
     return call(inputs, kwargs);
   };
 }

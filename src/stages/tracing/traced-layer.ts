@@ -14,6 +14,7 @@ import { type Backend, NotTraceableError } from '../../backends/index.js';
 import { MillraceError } from '../../errors.js';
 import { canonicalWeights } from '../../model/weights.js';
 import {
+  areAbsent,
   innerLayers,
   insideAndItself,
   isTapeOn,
@@ -83,8 +84,7 @@ class TracedLayer {
   ): tf.Tensor | tf.Tensor[] {
     const { training, mask, ...others } = kwargs;
     const masks = (Array.isArray(mask) ? mask : [mask]).filter(one => one !== undefined && one !== null);
-    const isKnown = Object.values(others).every(value => value === undefined || value === null);
-    if (this.#isRefused || !isKnown) return this.#plainCall(inputs, kwargs);
+    if (this.#isRefused || !areAbsent(others)) return this.#plainCall(inputs, kwargs);
     const tensors = Array.isArray(inputs) ? inputs : [inputs];
     const trains = training === true || isTapeOn();
     const describe = (list: readonly tf.Tensor[]): string[] =>
