@@ -53,9 +53,9 @@ interface Pass {
   readonly weightGradients: (tf.Tensor | undefined)[];
 }
 
-/** By the graph optimizer: other numbers, or products and sums of matrices that no longer fit each other. */
-const BROKEN =
-  /graph optimizer changes what '[^']*' computes(, so| \(TensorFlow does not run the graph: .*(Matrix size-incompatible|Incompatible shapes))/;
+/** Broken by TensorFlow's graph optimizer: it computes something else, or does not run. */
+const CHANGED = /graph optimizer changes what '[^']*' computes, so/;
+const NOT_RUNNING = /graph optimizer changes what '[^']*' computes \(TensorFlow does not run the graph/;
 
 const isTensor = (value: tf.Tensor | undefined): value is tf.Tensor => value !== undefined;
 
@@ -149,6 +149,7 @@ describe.runIf(backends().includes('tensorflow'))('a traced layer', () => {
     compute: Compute,
     own: readonly OwnWeight[],
     inputShapes: readonly number[][],
+    known: readonly RegExp[] = [CHANGED],
   ): boolean {
     spyOnWarnings();
     const before = tensorCount();
@@ -165,7 +166,7 @@ describe.runIf(backends().includes('tensorflow'))('a traced layer', () => {
     disposeWeights(plain, traced);
     expect(tensorCount()).toBe(before);
     // What TensorFlow's graph optimizer breaks runs op by op; which steps those are is not ours to say.
-    expect(warnings.filter(text => !BROKEN.test(text))).toEqual([]);
+    expect(warnings.filter(text => !known.some(pattern => pattern.test(text)))).toEqual([]);
     return warnings.length === 0;
   }
 
@@ -217,6 +218,8 @@ describe.runIf(backends().includes('tensorflow'))('a traced layer', () => {
             compute,
             Array.from({ length: weightCount }, () => ({ shape })),
             Array.from({ length: inputCount }, () => shape),
+            // What the optimizer takes for a transpose too many or too few no longer fits what it meets.
+            steps.some(({ name }) => name === 'swapped') ? [CHANGED, NOT_RUNNING] : [CHANGED],
           );
           if (isTraced) tracedRuns += 1;
         },
