@@ -5,7 +5,16 @@
  */
 import * as tf from '@tensorflow/tfjs';
 
-type Thunk = () => tf.Tensor;
+/**
+ * Where a thunk is marked. A property of its own, not an entry of a WeakMap: V8's scavenger takes the values of an old WeakMap for alive
+ * whatever became of their keys, so that what a step has made would survive it until the next major collection.
+ */
+const PRODUCT = Symbol('sample product');
+
+interface Thunk {
+  (): tf.Tensor;
+  [PRODUCT]?: SampleProduct;
+}
 
 /** Matrices with a row for each sample; the gradient is leftᵀ · right. */
 export type Factors = readonly [left: tf.Tensor, right: tf.Tensor];
@@ -32,18 +41,16 @@ export const PLAIN_FACTORS: FactorComputation = {
   join: parts => tf.concat([...parts]),
 };
 
-const products = new WeakMap<Thunk, SampleProduct>();
-
 /** The thunk of a gradient, marked as a product over samples. */
 export function sampleProduct(parts: SampleProduct): Thunk {
-  const thunk = (): tf.Tensor => tf.tidy(() => parts.computation.product(...parts.factors()));
-  products.set(thunk, parts);
+  const thunk: Thunk = () => tf.tidy(() => parts.computation.product(...parts.factors()));
+  thunk[PRODUCT] = parts;
   return thunk;
 }
 
 /** What a thunk was marked as, if it was. */
 export function sampleProductOf(thunk: Thunk): SampleProduct | undefined {
-  return products.get(thunk);
+  return thunk[PRODUCT];
 }
 
 /** The factors of all samples, in the caller's scope. Those of one part alone are what they are. */

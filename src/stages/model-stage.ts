@@ -52,7 +52,8 @@ export class ModelStage implements StageEngine {
   readonly #leaving: readonly number[];
   /** Messages that a micro-batch's outputs go out in. */
   readonly #emitCount: number;
-  readonly #microBatches = new Map<number, MicroBatch>();
+  /** By number. No map: see `GradientSums.clear`. */
+  readonly #microBatches: (MicroBatch | undefined)[] = [];
   readonly #gradients: WeightGradients;
   readonly #foreignState: readonly tf.Variable[];
   readonly #step: StageStep;
@@ -288,7 +289,7 @@ export class ModelStage implements StageEngine {
   }
 
   #finish(state: MicroBatch, microBatch: number): void {
-    this.#microBatches.delete(microBatch);
+    this.#microBatches[microBatch] = undefined;
     state.finish();
   }
 
@@ -359,8 +360,8 @@ export class ModelStage implements StageEngine {
   }
 
   abandon(): void {
-    for (const state of this.#microBatches.values()) state.drop();
-    this.#microBatches.clear();
+    for (const state of this.#microBatches) state?.drop();
+    this.#microBatches.length = 0;
     this.#step.abandon();
     this.#sums.reset();
   }
@@ -370,10 +371,10 @@ export class ModelStage implements StageEngine {
   }
 
   #stateOf(microBatch: number): MicroBatch {
-    let state = this.#microBatches.get(microBatch);
+    let state = this.#microBatches[microBatch];
     if (state === undefined) {
       state = new MicroBatch();
-      this.#microBatches.set(microBatch, state);
+      this.#microBatches[microBatch] = state;
     }
     return state;
   }

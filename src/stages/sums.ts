@@ -10,7 +10,7 @@ export class SumsRecorder {
   readonly #functions: readonly OutputFunctions[];
   readonly #sums: Float64Array;
   /** Targets and outputs kept for metrics that need the whole mini-batch, by output. */
-  readonly #gathered = new Map<number, { targets: tf.Tensor[]; outputs: tf.Tensor[] }>();
+  #gathered = new Map<number, { targets: tf.Tensor[]; outputs: tf.Tensor[] }>();
 
   constructor(layout: SumsLayout, functions: readonly OutputFunctions[]) {
     this.#layout = layout;
@@ -76,7 +76,8 @@ export class SumsRecorder {
   reset(): void {
     this.#sums.fill(0);
     for (const { targets, outputs } of this.#gathered.values()) tf.dispose([...targets, ...outputs]);
-    this.#gathered.clear();
+    // A new one, where there was anything: see `GradientSums.clear`.
+    if (this.#gathered.size > 0) this.#gathered = new Map();
   }
 }
 

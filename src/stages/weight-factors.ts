@@ -48,9 +48,9 @@ interface Own {
 export class WeightFactors {
   readonly #backend: Backend;
   /** Of this replica's samples, by weight. */
-  readonly #own = new Map<number, Own>();
+  #own = new Map<number, Own>();
   /** Of the samples of others, by weight, in the order in which they came. */
-  readonly #others = new Map<number, Factors[]>();
+  #others = new Map<number, Factors[]>();
 
   constructor(backend: Backend) {
     this.#backend = backend;
@@ -97,7 +97,8 @@ export class WeightFactors {
 
   clear(): void {
     for (const { factors } of this.#own.values()) tf.dispose([...factors]);
-    this.#own.clear();
-    this.#others.clear();
+    // New ones: see `GradientSums.clear`.
+    this.#own = new Map();
+    this.#others = new Map();
   }
 }
