@@ -1,13 +1,12 @@
 // @ts-check
 /** Measured costs of a trainer's actions, from its events, and what the simulator makes of them. */
 import { simulateSchedule } from '#internal/scheduler/plan/index.js';
-import { median } from '../run/statistics.mjs';
 
 /** Mini-batches that are simulated back to back; the period is taken from the second half, past the filling. */
 const SIMULATED_STEPS = 16;
 
 export class ActionTimes {
-  /** @type {Map<string, number[]>} */
+  /** @type {Map<string, { sumMs: number, count: number }>} */
   #times = new Map();
   #subscription;
 
@@ -17,9 +16,8 @@ export class ActionTimes {
       if (event.kind !== 'step') return;
       for (const { action, startMs, endMs } of event.actions) {
         const key = keyOf(action);
-        const times = this.#times.get(key) ?? [];
-        times.push(endMs - startMs);
-        this.#times.set(key, times);
+        const { sumMs, count } = this.#times.get(key) ?? { sumMs: 0, count: 0 };
+        this.#times.set(key, { sumMs: sumMs + endMs - startMs, count: count + 1 });
       }
     });
   }
@@ -28,20 +26,19 @@ export class ActionTimes {
     this.#subscription.unsubscribe();
   }
 
-  /** @returns {Record<string, number>} medians in milliseconds */
-  summary() {
-    return Object.fromEntries([...this.#times].map(([key, times]) => [key, median(times)]));
-  }
-
   /**
-   * Messages are free in it: what they cost belongs to what is measured against it.
+   * Messages are free in it: what they cost belongs to what is measured against it. Actions take their mean: a stretch of steps lasts
+   * as long as all of them together, the few included that a collection or another process has held up.
    * @param {import('millrace').Schedule} schedule
    */
   simulatedPeriodMs(schedule) {
-    const medians = this.summary();
     /** @param {any} action */
-    const cost = action =>
-      action.kind === 'send' || action.kind === 'receive' ? 0 : (medians[keyOf(action)] ?? 0);
+    const cost = action => {
+      const times = this.#times.get(keyOf(action));
+      return action.kind === 'send' || action.kind === 'receive' || times === undefined
+        ? 0
+        : times.sumMs / times.count;
+    };
     const makespan = (/** @type {number} */ miniBatchCount) =>
       simulateSchedule(schedule, { cost, miniBatchCount }).makespan;
     const half = SIMULATED_STEPS / 2;
@@ -50,7 +47,7 @@ export class ActionTimes {
 }
 
 /**
- * By stage and kind, not by micro-batch: they are alike, and more samples make a steadier median.
+ * By stage and kind, not by micro-batch: they are alike, and more samples make a steadier mean.
  * @param {any} action
  */
 function keyOf({ kind, stage, microBatches, pass }) {

@@ -86,7 +86,7 @@ await serve({
     const times = new ActionTimes(trainer);
     await timed.run(steps, ...fitsOf(trainers));
     times.stop();
-    return { ms: times.simulatedPeriodMs(trainer.plan.schedule), costs: times.summary() };
+    return { ms: times.simulatedPeriodMs(trainer.plan.schedule) };
   },
   async close() {
     await Promise.all((ready?.trainers ?? []).map(trainer => trainer.close()));

@@ -88,7 +88,7 @@ export const COMPARISONS = [
   {
     title: 'Two stages and their simulated bound',
     about:
-      'The bound is the step that the schedule would have if its actions took what they took in the same minute, and messages and waiting cost nothing. The ratio is the share of it that was reached.',
+      'The bound is the step that the schedule would have if each action always took the mean of what it took in the same minute, and messages and waiting cost nothing. The ratio is the share of it that was reached.',
     peer: 'bound',
     ours: TWO_STAGES,
     theirs: [{ system: 'simulated-bound', backend: 'tensorflow' }],
