@@ -68,7 +68,7 @@ function introduction({ date, cpu, cores, memoryGib, platform, versions }, { rou
     '## How it was measured',
     wrap(
       'Every system is a process of its own. For one model all of them are started and warmed up, `auto` until its plan is settled, and each until four stretches in a row are no faster than those before (V8 compiles for ten seconds or more), or for 30 s; then they take turns (those on wasm afterwards, among themselves), ' +
-        `${rounds} rounds of about ${(stretchMs / 1_000).toFixed(1)} s each or ten steps if those take up to 2 s, with a pause and half a second of untimed steps before each, so that whatever disturbs the machine hits all alike and nobody is timed while it wakes up. ` +
+        `${rounds} rounds of about ${(stretchMs / 1_000).toFixed(1)} s each or ten steps if those take up to 2 s, with a pause and as many untimed steps before each, so that whatever disturbs the machine hits all alike and nobody is timed while it wakes up. ` +
         'Quoted is the median of the rounds.',
     ),
     wrap(

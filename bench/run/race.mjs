@@ -19,12 +19,6 @@ import { systemsFor } from './systems.mjs';
 
 /** Between two stretches: threads that spin while they wait for work fall asleep. */
 const PAUSE_MS = 250;
-/**
- * Trained before each timed stretch. While the others have their turns a process waits for 20 s and more, and finds cold caches, given
- * back memory and, after garbage collections in idle time, less compiled code: two replicas of the DS-CNN take 28 ms a step in the
- * first quarter of a second afterwards, 23 in the next. Training goes on without such waits.
- */
-const LEAD_IN_MS = 500;
 const MOST_STEPS = 1_000;
 /** A fit ends with getting weights and slots back, which is not to be most of what is timed where models are large. */
 const FEWEST_STEPS = 10;
@@ -119,7 +113,7 @@ async function raceTogether(systems, { name, directory, firstId, rounds, stretch
     for (let round = 0; round < rounds; round++) {
       for (const entrant of entrants) {
         await sleep(PAUSE_MS);
-        await entrant.runStretch(stretchMs);
+        await entrant.runStretch();
       }
     }
     return (await Promise.all(entrants.map(entrant => entrant.rows()))).flat();
@@ -206,9 +200,14 @@ class Entrant {
     return ms / steps;
   }
 
-  /** @param {number} stretchMs */
-  async runStretch(stretchMs) {
-    await this.#msPerStep(Math.max(1, Math.ceil((this.steps * LEAD_IN_MS) / stretchMs)));
+  /**
+   * The same steps twice, of which the second time counts. While the others have their turns a process waits for 20 s and more, and finds
+   * cold caches, given back memory and, after garbage collections in idle time, less compiled code: two replicas of the DS-CNN take 28 ms
+   * a step in the first quarter of a second afterwards, 23 in the next. Training goes on without such waits. As many steps, so that
+   * the samples for them are there: an MLP's fill 60 MB.
+   */
+  async runStretch() {
+    await this.#msPerStep(this.steps);
     this.#times.push((await this.#msPerStep(this.steps)) / this.#system.divisor);
     if (this.#system.plan !== '2-stage') return;
     // Costs of the very same minute; looking at every action takes the main thread's time, so not while it is timed.
