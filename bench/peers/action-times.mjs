@@ -6,7 +6,7 @@ import { simulateSchedule } from '#internal/scheduler/plan/index.js';
 const SIMULATED_STEPS = 16;
 
 export class ActionTimes {
-  /** @type {Map<string, { sumMs: number, count: number }>} */
+  /** Of all but messages. @type {Map<string, { sumMs: number, count: number }>} */
   #times = new Map();
   #subscription;
 
@@ -15,6 +15,7 @@ export class ActionTimes {
     this.#subscription = trainer.events$.subscribe(event => {
       if (event.kind !== 'step') return;
       for (const { action, startMs, endMs } of event.actions) {
+        if (action.kind === 'send' || action.kind === 'receive') continue;
         const key = keyOf(action);
         const { sumMs, count } = this.#times.get(key) ?? { sumMs: 0, count: 0 };
         this.#times.set(key, { sumMs: sumMs + endMs - startMs, count: count + 1 });
@@ -35,9 +36,7 @@ export class ActionTimes {
     /** @param {any} action */
     const cost = action => {
       const times = this.#times.get(keyOf(action));
-      return action.kind === 'send' || action.kind === 'receive' || times === undefined
-        ? 0
-        : times.sumMs / times.count;
+      return times === undefined ? 0 : times.sumMs / times.count;
     };
     const makespan = (/** @type {number} */ miniBatchCount) =>
       simulateSchedule(schedule, { cost, miniBatchCount }).makespan;
@@ -50,7 +49,7 @@ export class ActionTimes {
  * By stage and kind, not by micro-batch: they are alike, and more samples make a steadier mean.
  * @param {any} action
  */
-function keyOf({ kind, stage, microBatches, pass }) {
+function keyOf({ kind, stage, microBatches }) {
   const several = kind === 'backwardWeight' ? `×${microBatches.length}` : '';
-  return `${stage}/${kind}${several}${pass === undefined ? '' : `/${pass}`}`;
+  return `${stage}/${kind}${several}`;
 }

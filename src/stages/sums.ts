@@ -76,8 +76,8 @@ export class SumsRecorder {
   reset(): void {
     this.#sums.fill(0);
     for (const { targets, outputs } of this.#gathered.values()) tf.dispose([...targets, ...outputs]);
-    // A new one, where there was anything: see `GradientSums.clear`.
-    if (this.#gathered.size > 0) this.#gathered = new Map();
+    // A new one: see `GradientSums.clear`.
+    this.#gathered = new Map();
   }
 }
 

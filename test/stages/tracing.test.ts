@@ -503,7 +503,7 @@ describe.runIf(backends().includes('tensorflow'))('a traced layer', () => {
 
   it.each([
     // TensorFlow 2.15's graph optimizer gives it out transposed: on zeros nobody would notice, and of another shape it does not run.
-    [3, /graph optimizer changes what '[^']*' computes, so/],
+    [3, CHANGED],
     [2, /does not run the graph/],
   ])('is checked on weights that tell something, and leaves them as they were: %i rows', (rows, warning) => {
     spyOnWarnings();
