@@ -3,9 +3,10 @@ import * as tf from '@tensorflow/tfjs';
 import type { ConvolutionSettings } from '../../fused-operations.js';
 import { rawOps } from '../raw-ops.js';
 import { activateInline, inlineGradient } from './activations.js';
-import { addBias, asMatrix, biasGradient, matMul, reshapeRaw } from './dense.js';
+import { addBias, asMatrix, biasGradient, reshapeRaw } from './dense.js';
 import { joinedWhereLarge } from './joined.js';
 import { register, sharing } from './kernel.js';
+import { matMul } from './product.js';
 import { slidingAttributes, withShape } from './sliding.js';
 
 /** The ops of one kind of convolution. */

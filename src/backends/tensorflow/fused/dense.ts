@@ -6,15 +6,10 @@ import { rawOps } from '../raw-ops.js';
 import { activateInline, inlineGradient } from './activations.js';
 import { joinedWhereLarge } from './joined.js';
 import { register, sharing } from './kernel.js';
+import { matMul } from './product.js';
 
 interface Attributes {
   readonly activation: FusedActivation;
-}
-
-export function matMul(a: tf.Tensor, b: tf.Tensor, transposeA = false, transposeB = false): tf.Tensor {
-  const raw = rawOps();
-  const attributes = [...raw.float, raw.bool('transpose_a', transposeA), raw.bool('transpose_b', transposeB)];
-  return raw.one('MatMul', attributes, a, b);
 }
 
 /** Adds along the last axis, and disposes what it was given. */

@@ -17,8 +17,9 @@ import * as tf from '@tensorflow/tfjs';
 import type { RecurrentSettings, RecurrentWeights } from '../../fused-operations.js';
 import { graphFunction } from '../graph/index.js';
 import { rawOps } from '../raw-ops.js';
-import { addBias, asMatrix, biasGradient, matMul } from './dense.js';
+import { addBias, asMatrix, biasGradient } from './dense.js';
 import { register, sharing } from './kernel.js';
+import { matMul } from './product.js';
 import {
   addPresent,
   blocks,

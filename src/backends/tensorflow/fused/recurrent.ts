@@ -10,7 +10,8 @@ import type { RecurrentSettings, StepSettings } from '../../fused-operations.js'
 import type { FusedKernel } from '../../register-fused.js';
 import { graphFunction } from '../graph/index.js';
 import { rawOps } from '../raw-ops.js';
-import { joinAlong, matMul, reshapeRaw } from './dense.js';
+import { joinAlong, reshapeRaw } from './dense.js';
+import { matMul } from './product.js';
 
 export interface Gate {
   /** What the gate's value is multiplied by. */

@@ -1,0 +1,28 @@
+/** Training under V8's sampling profiler, whose signals TensorFlow's `MatMul` does not survive. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { backends } from '../helpers/backends.js';
+
+const SCRIPT = fileURLToPath(new URL('fixtures/profiled.mjs', import.meta.url));
+
+let directory: string;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'millrace-profiled-'));
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+it.skipIf(!backends().includes('tensorflow'))('survives a sample every tenth of a millisecond', () => {
+  const flags = ['--cpu-prof', '--cpu-prof-interval=100', `--cpu-prof-dir=${directory}`];
+  const run = spawnSync(process.execPath, [...flags, SCRIPT], { encoding: 'utf8', timeout: 60_000 });
+  expect({ status: run.status, epochs: run.stdout.trim().split('\n').at(-1) }).toEqual({
+    status: 0,
+    epochs: '5',
+  });
+  // One of the main thread and one of the worker.
+  expect(readdirSync(directory)).toHaveLength(2);
+});
