@@ -30,6 +30,11 @@ export function asMatrix(x: tf.Tensor): tf.Tensor {
   return reshapeRaw(x, [x.size / columns, columns]);
 }
 
+/** As `asMatrix`, but without an op for what is one, which graphs would have to record. */
+function matrixOf(x: tf.Tensor): tf.Tensor {
+  return x.rank === 2 ? tf.clone(x) : asMatrix(x);
+}
+
 export function reshapeRaw(x: tf.Tensor, shape: readonly number[]): tf.Tensor {
   const raw = rawOps();
   const wanted = tf.tensor1d([...shape], 'int32');
@@ -97,7 +102,7 @@ const run = register<Attributes>({
         ),
       kernel: sampleProduct({
         factorSize: x.size + dy!.size,
-        factors: () => [asMatrix(x), asMatrix(dz())],
+        factors: () => [matrixOf(x), matrixOf(dz())],
         computation: kernelGradient,
       }),
       bias: () => withMatrix(dz(), biasGradient),
