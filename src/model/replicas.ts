@@ -31,7 +31,8 @@ const WEIGHT_OVERHEAD = 2 ** 14;
 const ALIGNED_FLOATS = ALIGNMENT_BYTES / Float32Array.BYTES_PER_ELEMENT;
 
 /**
- * Within each stage shares take nearly equally long to step.
+ * Within each stage whole weights are shared out so that they take nearly equally long to step, and divided ones so that shares are of
+ * nearly equal size.
  *
  * @param leastShare elements that a part of a divided weight has at the least
  */

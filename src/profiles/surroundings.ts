@@ -22,6 +22,8 @@ export interface Surroundings {
   readonly arch: string;
   readonly processor: string;
   readonly cores: number;
+  /** Flags of Node's: engines choose other kernels under a profiler, and V8's own flags change what JavaScript takes. */
+  readonly nodeFlags: readonly string[];
   /** Whether layers run in fused kernels. */
   readonly fused: string;
   readonly engine: readonly string[];
@@ -42,6 +44,7 @@ export async function describeSurroundings({
     arch: process.arch,
     processor: cpus()[0]?.model ?? 'unknown',
     cores: availableParallelism(),
+    nodeFlags: [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''],
     fused: process.env['MILLRACE_FUSED'] ?? '',
     engine: warnings,
     setup: await Promise.all(setup.map(digestOf)),

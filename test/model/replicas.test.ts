@@ -180,3 +180,14 @@ it('what is divided was decided when the model was cut, by the optimizer of then
   expect([...after.values()].every(shares => shares.length === 1)).toBe(true);
   model.dispose();
 });
+
+it('many small weights are shared out like the large ones that take as long to step', () => {
+  // A kernel of 3 × 60, one of 60 × 1, eleven of 1 × 1, and biases: the first has more elements than all others together.
+  const model = modelOf([60, ...Array<number>(11).fill(1)], []);
+  const cut = cutModel(readGraph(model), []);
+  const shares = shareWeights(cut, 2);
+  const counts = [0, 1].map(replica => replicaMessage(cut, 0, replica, shares).length);
+  expect(counts.reduce((sum, count) => sum + count)).toBe(26);
+  expect(Math.abs(counts[0]! - counts[1]!)).toBeLessThanOrEqual(2);
+  model.dispose();
+});

@@ -30,7 +30,7 @@ export function asMatrix(x: tf.Tensor): tf.Tensor {
   return reshapeRaw(x, [x.size / columns, columns]);
 }
 
-/** As `asMatrix`, but no op runs for what is a matrix already. Not for functions that become graphs, which record ops alone. */
+/** As `asMatrix`, but no op runs for what is a matrix already. */
 function matrixOf(x: tf.Tensor): tf.Tensor {
   return x.rank === 2 ? tf.clone(x) : asMatrix(x);
 }

@@ -12,11 +12,12 @@
 import type * as tf from '@tensorflow/tfjs';
 import { rawOps } from '../raw-ops.js';
 
-const PROFILER_FLAGS = /(^|\s)--(cpu-prof|prof|inspect)/;
+/** Node takes underscores for hyphens, and quotes in `NODE_OPTIONS`. */
+const PROFILER_FLAGS = /(^|[\s"])--(cpu[-_]prof|prof|inspect)/;
 
 let answer: boolean | undefined;
 
-/** Whether Node was started with a sampling profiler, or so that one can be attached. */
+/** Whether Node was started with a sampling profiler, or with the inspector, which has one. One that starts later is not known. */
 function mayBeProfiled(): boolean {
   answer ??= PROFILER_FLAGS.test([...process.execArgv, process.env['NODE_OPTIONS']].join(' '));
   return answer;
