@@ -1,22 +1,15 @@
 /** Training under V8's sampling profiler, whose signals TensorFlow's `MatMul` does not survive. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { backends } from '../helpers/backends.js';
+import { temporaryDirectory } from '../io/support.js';
 
 const SCRIPT = fileURLToPath(new URL('fixtures/profiled.mjs', import.meta.url));
 
-let directory: string;
-
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'millrace-profiled-'));
-});
-afterEach(() => rmSync(directory, { recursive: true }));
-
-it.skipIf(!backends().includes('tensorflow'))('survives a sample every tenth of a millisecond', () => {
+it.skipIf(!backends().includes('tensorflow'))('survives a sample every tenth of a millisecond', async () => {
+  const directory = await temporaryDirectory();
   const flags = ['--cpu-prof', '--cpu-prof-interval=100', `--cpu-prof-dir=${directory}`];
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, [...flags, SCRIPT], {
     encoding: 'utf8',
