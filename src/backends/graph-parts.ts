@@ -21,15 +21,15 @@ export interface GraphPart {
 /**
  * Records the parts of a computation by running it twice.
  *
- * @param name for warnings
+ * @param name for warnings; without it there are none
  * @param given what the computation may read
  * @param begin begins the computation anew, on tensors that stand for those given, or on these themselves where they are
  *   variables; the functions it returns are its parts, called in this order. They must compute the same operations each time.
- * @returns `undefined`, with a warning, if the engine does not compute as graphs what it computes op by op
+ * @returns `undefined`, with a warning where there is a name, if the engine does not compute as graphs what it computes op by op
  * @throws NotTraceableError if the computation depends on more than what is given
  */
 export type RecordParts = (
-  name: string,
+  name: string | undefined,
   given: readonly tf.Tensor[],
   begin: (given: readonly tf.Tensor[]) => readonly (() => readonly tf.Tensor[])[],
 ) => readonly GraphPart[] | undefined;

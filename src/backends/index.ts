@@ -32,6 +32,7 @@ export {
   makeFactors,
   PLAIN_FACTORS,
   type SampleProduct,
+  sampleProduct,
   sampleProductOf,
 } from './sample-product.js';
 export { randomAbout1, tellingNumbers, tellsLittle } from './telling.js';

@@ -23,7 +23,7 @@ export interface FusedKernel<Attributes, Output extends tf.Tensor | tf.Tensor[] 
   /** Inputs that the gradient reads, and whether it reads the output, of which there is one then. */
   readonly saves: { readonly inputs: readonly string[]; readonly output: boolean };
   /**
-   * One thunk per input; nothing is computed before one is called. What several thunks share goes through `sharing`.
+   * One thunk per input; what is computed before one is called is computed with B. What several thunks share goes through `sharing`.
    *
    * @param gradients one an output
    * @param saved inputs first, then the output, then what was hidden

@@ -5,11 +5,13 @@ import type { SharedWeights } from '../protocol/shared-weights.js';
 import type { CompileSpec, StageSpec } from '../protocol/stage-spec.js';
 import { SumsLayout } from '../protocol/sums-layout.js';
 import type { OptimizerState, WeightBytes, WorkerInit } from '../protocol/worker-api.js';
+import type { Layer } from '../tfjs/internals.js';
 import { adaptLayer } from './adapt-layer.js';
 import { type BatchNormControl, DeferredBatchNorm, ReplicatedBatchNorm } from './batch-norm/index.js';
 import type { EngineMode, StageEngine } from './engine.js';
 import { type OutputFunctions, resolveFunctions } from './functions.js';
 import { StageLayers } from './layers.js';
+import { MeanLoss } from './mean-loss.js';
 import { ModelStage } from './model-stage.js';
 import { StageOptimizer } from './optimizer.js';
 import { Outbox } from './outbox.js';
@@ -34,6 +36,7 @@ type BuildOptions = Pick<WorkerInit, 'seed' | 'batchNorm' | 'tracedLayers'>;
 export class BuiltStages {
   readonly #stages = new Map<number, BuiltStage>();
   readonly #functions: readonly OutputFunctions[];
+  readonly #losses: readonly MeanLoss[];
   readonly #sumsLayout: SumsLayout;
   readonly #backend: Backend;
   readonly #random: RandomContext;
@@ -42,6 +45,7 @@ export class BuiltStages {
     this.#backend = backend;
     this.#random = new RandomContext(options.seed);
     this.#functions = functions;
+    this.#losses = functions.map(each => new MeanLoss(each, backend));
     this.#sumsLayout = new SumsLayout(functions.map(({ metrics }) => metrics.length));
   }
 
@@ -74,11 +78,12 @@ export class BuiltStages {
   ): void {
     const { fused } = this.#backend;
     const batchNorm = batchNormControl(spec, options, fused?.operations);
-    const layers = new StageLayers(spec, (layer, index) => {
+    const adapt = (layer: Layer, index: number): void => {
       adaptLayer(layer, this.#backend, options.tracedLayers);
       useCounterRandom(layer, String(index), this.#random);
       batchNorm?.take(layer);
-    });
+    };
+    const layers = new StageLayers(spec, adapt, this.#backend);
     const made: { dispose(): void }[] = [layers];
     try {
       const stepped = new SteppedVariables(spec, layers);
@@ -129,6 +134,7 @@ export class BuiltStages {
     const parts = {
       ...this.get(stage),
       functions: this.#functions,
+      losses: this.#losses,
       backend: this.#backend,
       random: this.#random,
     };

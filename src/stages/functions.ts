@@ -20,6 +20,8 @@ export interface OutputMetric {
 
 export interface OutputFunctions {
   readonly loss: LossOrMetric;
+  /** Whether it is tfjs's or the backend's, and not a function of the user's, which may do something else at every call. */
+  readonly isOwnLoss: boolean;
   /** What the loss counts in the total that is trained on. */
   readonly lossWeight: number;
   readonly metrics: readonly OutputMetric[];
@@ -41,6 +43,7 @@ export async function resolveFunctions(
     const { lossFunctions, metricsTensors } = compiled(model);
     resolved.push({
       loss: fusedLoss(loss, operations) ?? lossFunctions![0]!,
+      isOwnLoss: isOwn(spec.losses[index]!),
       lossWeight: spec.lossWeights[index]!,
       metrics: metricsTensors!.map(([evaluate], metric) => ({
         evaluate,
@@ -60,6 +63,10 @@ function fusedLoss(
   const fused = operations?.categoricalCrossentropy;
   if (loss !== 'categoricalCrossentropy' || fused === undefined) return undefined;
   return (target, output) => fused(tf.cast(target, 'float32'), output);
+}
+
+function isOwn(named: NamedFunction): boolean {
+  return typeof named === 'string' || named.ref.module === 'tf.losses' || named.ref.module === 'tf.metrics';
 }
 
 async function resolve(named: NamedFunction): Promise<string | LossOrMetric> {

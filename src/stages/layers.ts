@@ -1,5 +1,6 @@
 /** A stage's layers inside the worker: rebuilt from their configs, called in the graph's order, masks included. */
 import * as tf from '@tensorflow/tfjs';
+import type { Backend } from '../backends/index.js';
 import { ModelError } from '../errors.js';
 import { type FollowingNode, followingActivations } from '../model/following.js';
 import { canonicalWeights } from '../model/weights.js';
@@ -23,12 +24,9 @@ import {
 } from '../tfjs/internals.js';
 import { LayerFailure } from './engine.js';
 import { mayBeLowered } from './lowering/index.js';
-
-/** One tensor of the graph with the mask that travels beside it. */
-export interface Value {
-  readonly tensor: tf.Tensor;
-  readonly mask: tf.Tensor | undefined;
-}
+import { type Learned, TracedSpan } from './traced-span.js';
+import { findSpans, isTraceableLayer } from './tracing/index.js';
+import type { Value } from './value.js';
 
 export class StageLayers {
   readonly #spec: StageSpec;
@@ -36,9 +34,14 @@ export class StageLayers {
   readonly #weights: readonly (readonly LayerVariable[])[];
   /** By node. */
   readonly #following: ReadonlyMap<number, FollowingNode>;
+  /** By the first node. */
+  readonly #spans: ReadonlyMap<number, { readonly end: number; readonly traced: TracedSpan }>;
 
-  /** @param adapt gets each rebuilt layer with its position among the model's layers */
-  constructor(spec: StageSpec, adapt: (layer: Layer, index: number) => void = () => {}) {
+  /**
+   * @param adapt gets each rebuilt layer with its position among the model's layers
+   * @param backend that stretches of layers may run on as graphs
+   */
+  constructor(spec: StageSpec, adapt: (layer: Layer, index: number) => void = () => {}, backend?: Backend) {
     this.#spec = spec;
     const layers: Layer[] = [];
     try {
@@ -53,12 +56,70 @@ export class StageLayers {
     this.#following = new Map(
       [...followingActivations(spec)].filter(([node, { node: next }]) => isOwn(node) && isOwn(next)),
     );
+    this.#spans = new Map(backend?.fused?.recordParts === undefined ? [] : this.#tracedSpans(backend));
+  }
+
+  #tracedSpans(backend: Backend): [number, { end: number; traced: TracedSpan }][] {
+    const spec = this.#spec;
+    const learned = this.#learned();
+    const layerOf = (node: number): Layer => this.#layers[spec.nodes[node]!.layer]!;
+    const pairs = new Map([...this.#following].map(([node, { node: next }]) => [node, next]));
+    return findSpans(spec, node => isTraceableLayer(layerOf(node)), pairs).map(span => {
+      const { first, end } = span;
+      const inside = spec.nodes.slice(first, end).map(({ layer }) => layer);
+      const calls = {
+        span,
+        name: `${layerOf(first).name} … ${layerOf(end - 1).name}`,
+        weights: inside.flatMap(layer => this.#weights[layer]!.map(variableOf)),
+        call: (values: Map<number, Value>, training: boolean) =>
+          this.#callNodes(first, end, values, training),
+      };
+      return [first, { end, traced: new TracedSpan(backend, calls, learned) }];
+    });
+  }
+
+  /** Weights that are trained here, and values that depend on such, or on those of earlier stages. */
+  #learned(): Learned {
+    const { trainable, copies, incoming, nodes } = this.#spec;
+    const weights = new Set(
+      [...trainable, ...copies].filter(({ frozen }) => !frozen).map(ref => this.variable(ref)),
+    );
+    const values = new Set(incoming.flatMap(({ gradientValues }) => gradientValues));
+    for (const { layer, inputs, outputs } of nodes) {
+      const learns = this.#weights[layer]!.some(weight => weights.has(variableOf(weight)));
+      if (learns || inputs.some(value => values.has(value))) for (const value of outputs) values.add(value);
+    }
+    return { values, weights };
   }
 
   /** Calls the layers on `values` and adds what they make, by value id. Tensors belong to the caller's scope. */
   call(values: Map<number, Value>, training: boolean): void {
+    const { nodes } = this.#spec;
     const applied = new Set<number>();
-    for (const [index, node] of this.#spec.nodes.entries()) {
+    for (let index = 0; index < nodes.length; ) {
+      const span = this.#spans.get(index);
+      const recorded = tapeLength();
+      if (span?.traced.run(values, training) === true) {
+        labelTape(recorded, span.traced.name);
+        index = span.end;
+      } else {
+        const end = span?.end ?? index + 1;
+        this.#callNodes(index, end, values, training, applied);
+        index = end;
+      }
+    }
+  }
+
+  /** @param applied nodes of activations that were applied before they came, to which it adds */
+  #callNodes(
+    first: number,
+    end: number,
+    values: Map<number, Value>,
+    training: boolean,
+    applied = new Set<number>(),
+  ): void {
+    for (let index = first; index < end; index++) {
+      const node = this.#spec.nodes[index]!;
       if (applied.has(index)) values.set(node.outputs[0]!, values.get(node.inputs[0]!)!);
       else if (this.#callNode(index, node, values, training)) applied.add(this.#following.get(index)!.node);
     }

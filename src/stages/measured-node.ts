@@ -1,4 +1,4 @@
-/** One call of a layer that is run and timed by itself, as its stage would run it. Times are in milliseconds. */
+/** One call of a layer that is run and timed by itself, as its stage runs it before layers become graphs together. Times are in milliseconds. */
 import * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
 import { nowMs } from '../protocol/clock.js';
@@ -7,8 +7,9 @@ import { byteLengthOf } from '../tfjs/bytes.js';
 import { disposeTape, recordTape, type TapeNode } from '../tfjs/internals.js';
 import { adaptLayer } from './adapt-layer.js';
 import { backwardInput, type DeferredWeightGradients } from './backward.js';
-import { StageLayers, type Value } from './layers.js';
+import { StageLayers } from './layers.js';
 import type { MeasuredLoss } from './measured-loss.js';
+import type { Value } from './value.js';
 import { WeightGradients } from './weight-gradients.js';
 
 /** One pass calls `forward`, `backwardInput`, `backwardWeight` and `accumulate` in this order; each returns its milliseconds. */

@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { disposeTape, type TapeNode } from '../tfjs/internals.js';
 import type { DeferredWeightGradients } from './backward.js';
-import type { Value } from './layers.js';
+import type { Value } from './value.js';
 
 export class MicroBatch {
   /** Every tensor made from a message; some may alias a slot. */

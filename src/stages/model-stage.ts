@@ -17,7 +17,8 @@ import { backwardInput } from './backward.js';
 import type { BatchNormControl } from './batch-norm/index.js';
 import type { EngineMode, StageEngine, StepInfo } from './engine.js';
 import type { OutputFunctions } from './functions.js';
-import type { StageLayers, Value } from './layers.js';
+import type { StageLayers } from './layers.js';
+import type { MeanLoss } from './mean-loss.js';
 import { readTensors, writeTensors } from './messages.js';
 import { MicroBatch } from './micro-batch.js';
 import type { StageOptimizer } from './optimizer.js';
@@ -26,12 +27,15 @@ import type { ReplicaWeights } from './replica-weights.js';
 import { slotFreeCopy } from './slot-free-copy.js';
 import { StageStep } from './stage-step.js';
 import { SumsRecorder } from './sums.js';
+import type { Value } from './value.js';
 import { WeightGradients } from './weight-gradients.js';
 
 export interface ModelStageParts {
   readonly spec: StageSpec;
   readonly layers: StageLayers;
   readonly functions: readonly OutputFunctions[];
+  /** By output. */
+  readonly losses: readonly MeanLoss[];
   readonly optimizer: StageOptimizer;
   readonly backend: Backend;
   readonly random: RandomContext;
@@ -223,7 +227,7 @@ export class ModelStage implements StageEngine {
 
   /** Calls the layers and the losses; keeps outputs on `state` and returns the mean loss of each owned output. */
   #runLayers(state: MicroBatch, training: boolean): Map<number, tf.Scalar> {
-    const { spec, layers, functions } = this.#parts;
+    const { spec, layers } = this.#parts;
     const values = new Map<number, Value>(state.inputs);
     layers.call(values, training);
     for (const id of this.#leaving) {
@@ -236,9 +240,9 @@ export class ModelStage implements StageEngine {
     for (const { value, output } of spec.ownedOutputs) {
       const fed = state.targets.get(output);
       if (fed === undefined) continue;
-      const loss = functions[output]!.loss(fed.target, values.get(value)!.tensor);
-      const weighted = fed.weight === undefined ? loss : tf.mul(loss, alongSamples(fed.weight, loss.rank));
-      losses.set(output, tf.mean(weighted));
+      const { tensor } = values.get(value)!;
+      const loss = this.#parts.losses[output]!.of(tensor, fed.target, fed.weight);
+      losses.set(output, loss as tf.Scalar);
     }
     for (const loss of losses.values()) tf.keep(loss);
     return losses;
@@ -382,9 +386,4 @@ export class ModelStage implements StageEngine {
   #edge(direction: 'incoming' | 'outgoing', peer: Peer): EdgeValues {
     return this.#parts.spec[direction].find(edge => edge.peer === peer)!;
   }
-}
-
-/** One weight a sample, shaped so that it spreads over the further axes of a loss, such as time steps. */
-function alongSamples(weights: tf.Tensor, rank: number): tf.Tensor {
-  return rank <= 1 ? weights : tf.reshape(weights, [weights.size, ...Array<number>(rank - 1).fill(1)]);
 }

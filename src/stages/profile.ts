@@ -12,10 +12,10 @@ import { nowMs } from '../protocol/clock.js';
 import type { CompileSpec, NodeSpec, StageSpec } from '../protocol/stage-spec.js';
 import type { NodeProfile, ProfileInput } from '../protocol/worker-api.js';
 import type { OutputFunctions } from './functions.js';
-import type { Value } from './layers.js';
 import { MeasuredLoss } from './measured-loss.js';
 import { MeasuredNode } from './measured-node.js';
 import { StageOptimizer } from './optimizer.js';
+import type { Value } from './value.js';
 
 /** Measuring goes on until every node has run so often, or until so much time has gone by. */
 const BUDGET_MS = 1_500;

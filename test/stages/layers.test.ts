@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect, it } from 'vitest';
 import { describeWhole, readGraph } from '#internal/model/index.js';
-import { StageLayers, type Value } from '#internal/stages/layers.js';
+import { StageLayers } from '#internal/stages/layers.js';
+import type { Value } from '#internal/stages/value.js';
 import { describeOnBackends } from '../helpers/backends.js';
 import { tensorCount } from '../helpers/compare.js';
 

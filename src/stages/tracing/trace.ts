@@ -6,6 +6,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {
+  type FactorComputation,
   type GraphPart,
   NotTraceableError,
   type RecordParts,
@@ -14,7 +15,7 @@ import {
   tellsLittle,
 } from '../../backends/index.js';
 import { disposeTape, recordTape, type TapeNode, withoutTape } from '../../tfjs/internals.js';
-import { backwardInput, type DeferredWeightGradients } from '../backward.js';
+import { backwardInput, DeferredWeightGradients } from '../backward.js';
 
 /** A layer's call for inputs of certain shapes. */
 export interface TracedCall {
@@ -23,14 +24,33 @@ export interface TracedCall {
   readonly outputCount: number;
   /** Numbers of what B and W read of the inputs, masks and weights. */
   readonly readLater: readonly number[];
-  /** Positions of the inputs and weights whose gradients B and W give. */
+  /** Positions of the inputs whose gradients B gives. */
   readonly inputs: readonly number[];
-  readonly weights: readonly number[];
+  /** Positions of inputs whose gradients nobody wants: that they are samples is all that they say on a tape. */
+  readonly idleInputs: readonly number[];
+  readonly weights: readonly TracedWeight[];
+}
+
+/** What W gives for a weight: a gradient, the factors of one, or both, to be added. Places are among W's results. */
+export interface TracedWeight {
+  /** Among the weights. */
+  readonly position: number;
+  readonly gradient: number | undefined;
+  readonly product: TracedProduct | undefined;
+}
+
+/** A product over samples, which stays one: of several micro-batches or replicas it is taken once. */
+export interface TracedProduct {
+  readonly left: number;
+  readonly right: number;
+  /** See `SampleProduct`. */
+  readonly factorSize: number;
+  readonly computation: FactorComputation;
 }
 
 export interface CallToTrace {
-  /** For warnings. */
-  readonly name: string;
+  /** For warnings; without it there are none. */
+  readonly name: string | undefined;
   readonly inputs: readonly tf.Tensor[];
   readonly masks: readonly tf.Tensor[];
   /** All that the call may read besides. */
@@ -38,10 +58,18 @@ export interface CallToTrace {
   /** @returns the outputs */
   readonly call: (inputs: readonly tf.Tensor[], masks: readonly tf.Tensor[]) => readonly tf.Tensor[];
   readonly trains: boolean;
+  /** Whose gradients are wanted: all, if left out. */
+  readonly learns?: Learning | undefined;
+}
+
+/** By position, whose gradients are wanted. */
+export interface Learning {
+  readonly inputs: readonly boolean[];
+  readonly weights: readonly boolean[];
 }
 
 /**
- * @returns `undefined`, with a warning, if the engine's graphs compute something else
+ * @returns `undefined`, with a warning where there is a name, if the engine's graphs compute something else
  * @throws NotTraceableError if the call cannot be a graph
  */
 export function trace(record: RecordParts, { trains, ...call }: CallToTrace): TracedCall | undefined {
@@ -60,7 +88,16 @@ type Shapes = readonly (readonly number[])[];
 function traceForward(record: RecordParts, call: Call, shapes: Shapes): TracedCall | undefined {
   const { name, inputs, masks, weights } = call;
   const parts = record(name, [...inputs, ...masks, ...weights], given => [() => callOn(call, given)]);
-  return parts && { parts, outputCount: shapes.length, readLater: [], inputs: [], weights: [] };
+  return (
+    parts && {
+      parts,
+      outputCount: shapes.length,
+      readLater: [],
+      inputs: [],
+      idleInputs: [],
+      weights: [],
+    }
+  );
 }
 
 function traceTraining(record: RecordParts, call: Call, shapes: Shapes): TracedCall | undefined {
@@ -80,7 +117,7 @@ function traceTraining(record: RecordParts, call: Call, shapes: Shapes): TracedC
         () => run.backwardWeight(),
       ];
     });
-    const { reachedInputs, reachedWeights } = runs.at(-1)!;
+    const { reachedInputs, idleInputs, reachedWeights } = runs.at(-1)!;
     const read = parts?.slice(1).flatMap(({ reads }) => reads) ?? [];
     const readLater = [...new Set(read)].filter(number => number < forwardGiven.length);
     return (
@@ -89,6 +126,7 @@ function traceTraining(record: RecordParts, call: Call, shapes: Shapes): TracedC
         outputCount: shapes.length,
         readLater,
         inputs: reachedInputs,
+        idleInputs,
         weights: reachedWeights,
       }
     );
@@ -148,6 +186,12 @@ function restoring<T>(weights: readonly tf.Variable[], run: () => T): T {
   }
 }
 
+/**
+ * Factors with fewer elements than so many times their product may be sent or joined in its place; others are not, and their product is
+ * part of the graph.
+ */
+const FACTORS_WORTH_KEEPING = 2;
+
 /** One training pass over a call, part by part. What it returns lives until `dispose`. */
 class TrainingRun {
   readonly #call: Call;
@@ -157,13 +201,23 @@ class TrainingRun {
   #outputs: readonly tf.Tensor[] = [];
   #deferred: DeferredWeightGradients | undefined;
   #gradients: readonly tf.Tensor[] = [];
+  /** Positions of the inputs and the weights whose gradients are wanted. */
+  readonly #wantedInputs: readonly number[];
+  readonly #wantedWeights: readonly number[];
+  readonly idleInputs: readonly number[];
   reachedInputs: readonly number[] = [];
-  reachedWeights: readonly number[] = [];
+  reachedWeights: readonly TracedWeight[] = [];
 
   constructor(call: Call, given: readonly tf.Tensor[]) {
     this.#call = call;
     this.#given = given;
     this.#inputs = given.slice(0, call.inputs.length);
+    const { learns, weights } = call;
+    const positions = [...this.#inputs.keys()];
+    // Indices too: should a gradient reach them, it goes on from there.
+    this.#wantedInputs = positions.filter(position => learns?.inputs[position] !== false);
+    this.idleInputs = positions.filter(position => !this.#wantedInputs.includes(position));
+    this.#wantedWeights = positionsOfFloats(weights).filter(position => learns?.weights[position] !== false);
   }
 
   forward(): readonly tf.Tensor[] {
@@ -183,29 +237,40 @@ class TrainingRun {
     const { inputGradients, deferred } = backwardInput({
       tape: this.#tape,
       samples: this.#inputs,
-      // Indices too: should a gradient reach them, it goes on from there.
-      inputs: this.#inputs,
-      variables: this.#call.weights.filter(isFloat),
+      inputs: this.#wantedInputs.map(position => this.#inputs[position]!),
+      variables: this.#wantedWeights.map(position => this.#call.weights[position]!),
       seeds,
     });
     this.#deferred = deferred;
-    this.reachedInputs = inputGradients.flatMap((gradient, position) =>
-      gradient === undefined ? [] : [position],
-    );
+    this.reachedInputs = this.#wantedInputs.filter((_, index) => inputGradients[index] !== undefined);
     const gradients = inputGradients.filter(gradient => gradient !== undefined);
     this.#gradients = gradients;
     return gradients;
   }
 
   backwardWeight(): readonly tf.Tensor[] {
-    const gradients = this.#deferred!.compute();
+    const deferred = this.#deferred!;
+    const results: tf.Tensor[] = [];
+    const place = (tensor: tf.Tensor): number => results.push(tensor) - 1;
+    const products = new Map<number, TracedProduct>();
+    const taken = DeferredWeightGradients.takeProducts([deferred], (index, [product]) => {
+      const { size } = this.#call.weights[this.#wantedWeights[index]!]!;
+      return product!.factorSize < FACTORS_WORTH_KEEPING * size;
+    });
+    for (const [index, [product]] of taken) {
+      const { factorSize, computation, factors } = product!;
+      const [left, right] = factors();
+      products.set(index, { left: place(left), right: place(right), factorSize, computation });
+    }
+    const gradients = deferred.compute();
     this.#deferred = undefined;
-    this.reachedWeights = positionsOfFloats(this.#call.weights).filter(
-      (_, index) => gradients[index] !== undefined,
-    );
-    const present = gradients.filter(gradient => gradient !== undefined);
-    this.#gradients = [...this.#gradients, ...present];
-    return present;
+    this.reachedWeights = this.#wantedWeights.flatMap((position, index) => {
+      const [own, product] = [gradients[index], products.get(index)];
+      if (own === undefined && product === undefined) return [];
+      return [{ position, gradient: own && place(own), product }];
+    });
+    this.#gradients = [...this.#gradients, ...results];
+    return results;
   }
 
   dispose(): void {

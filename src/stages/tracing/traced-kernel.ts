@@ -1,8 +1,8 @@
 /** A traced call as one node of the tape: its graphs run where the layer's operations would have been recorded. */
 import * as tf from '@tensorflow/tfjs';
-import { type GraphPart, registerFused, sharing } from '../../backends/index.js';
+import { type GraphPart, registerFused, sampleProduct, sharing } from '../../backends/index.js';
 import type { BackendName } from '../../protocol/stage-spec.js';
-import type { TracedCall } from './trace.js';
+import type { TracedCall, TracedWeight } from './trace.js';
 
 interface Attributes {
   readonly traced: TracedCall;
@@ -58,16 +58,33 @@ function register(backend: BackendName): Run {
         ofInputs();
         return runPart(backwardWeight!, known);
       });
+      // At once: going back through the layers is B's work, also where no gradient of an input is asked for.
+      ofInputs();
       const thunks: Record<string, () => tf.Tensor> = {};
       for (const [place, input] of traced.inputs.entries()) {
         thunks[`input${input}`] = () => ofInputs()[place]!;
       }
-      for (const [place, weight] of traced.weights.entries()) {
-        thunks[`weight${weight}`] = () => ofWeights()[place]!;
+      for (const weight of traced.weights) {
+        thunks[`weight${weight.position}`] = weightGradient(weight, ofWeights);
       }
       return thunks;
     },
   });
+}
+
+function weightGradient(
+  { gradient, product }: TracedWeight,
+  results: () => readonly tf.Tensor[],
+): () => tf.Tensor {
+  const own = (): tf.Tensor => results()[gradient!]!;
+  if (product === undefined) return own;
+  const { left, right, factorSize, computation } = product;
+  const ofProduct = sampleProduct({
+    factorSize,
+    factors: () => [tf.clone(results()[left]!), tf.clone(results()[right]!)],
+    computation,
+  });
+  return gradient === undefined ? ofProduct : () => tf.tidy(() => tf.add(own(), ofProduct()));
 }
 
 /** Runs a traced call on inputs, masks and weights; on the tape, if it is on and the call was traced for training. */
@@ -81,7 +98,7 @@ export function runTraced(
   const given = [...inputs, ...masks, ...weights];
   // What no gradient reaches is not the node's: tfjs's own walk would end above.
   const onTape: Record<string, tf.Tensor> = {};
-  for (const place of traced.inputs) onTape[`input${place}`] = inputs[place]!;
-  for (const weight of traced.weights) onTape[`weight${weight}`] = weights[weight]!;
+  for (const place of [...traced.inputs, ...traced.idleInputs]) onTape[`input${place}`] = inputs[place]!;
+  for (const { position } of traced.weights) onTape[`weight${position}`] = weights[position]!;
   return kernelOf(backend)(onTape, { traced, given });
 }

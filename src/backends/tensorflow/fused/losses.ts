@@ -4,6 +4,7 @@
  * sample is −1 where tfjs has 0: it would train to other numbers.
  */
 import * as tf from '@tensorflow/tfjs';
+import { isRecording } from '../graph/index.js';
 import { type Attribute, rawOps } from '../raw-ops.js';
 import { register } from './kernel.js';
 
@@ -18,7 +19,7 @@ function sumOverLast(x: tf.Tensor, keepDims: boolean): tf.Tensor {
 
 /**
  * Up to so many probabilities the loss and its gradient are computed here, row by row: a few dozen microseconds for 128 rows of
- * 10, where two dozen ops of TensorFlow take 15 to 25 each.
+ * 10, where two dozen ops of TensorFlow take 15 to 25 each. Not in a graph, where an op costs 2.
  */
 const MOST_SMALL_ELEMENTS = 8_192;
 
@@ -122,7 +123,9 @@ const runLarge = register<object>({
 
 export function categoricalCrossentropy(target: tf.Tensor, probabilities: tf.Tensor): tf.Tensor {
   const isSmall =
-    probabilities.size <= MOST_SMALL_ELEMENTS && tf.util.arraysEqual(target.shape, probabilities.shape);
+    !isRecording() &&
+    probabilities.size <= MOST_SMALL_ELEMENTS &&
+    tf.util.arraysEqual(target.shape, probabilities.shape);
   return isSmall
     ? runSmall({ target, probabilities }, { shape: probabilities.shape })
     : runLarge({ target, probabilities }, {});

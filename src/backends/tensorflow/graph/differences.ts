@@ -6,10 +6,10 @@ import { GraphRunError } from './graph.js';
  * Whether a graph does what its ops have just done one by one, on the same numbers; warns if not. One that does not even run is
  * one that TensorFlow's graph optimizer broke, too: its ops ran.
  *
- * @param what the graph computes
+ * @param what the graph computes; without it nobody is warned
  * @param check runs the graph and compares
  */
-export function isFaithful(what: string, check: () => boolean): boolean {
+export function isFaithful(what: string | undefined, check: () => boolean): boolean {
   let failure = '';
   try {
     if (check()) return true;
@@ -17,6 +17,7 @@ export function isFaithful(what: string, check: () => boolean): boolean {
     if (!(error instanceof GraphRunError)) throw error;
     failure = ` (TensorFlow does not run the graph: ${error.message})`;
   }
+  if (what === undefined) return false;
   process.emitWarning(
     `TensorFlow's graph optimizer changes what '${what}' computes${failure}, so it runs op by op, which is slower.`,
     { code: 'MILLRACE_GRAPH_DIFFERS' },

@@ -15,6 +15,7 @@ import { tellingNumbers, tellsLittle } from '../../telling.js';
 import { areAlike, isFaithful } from './differences.js';
 import { describeInputs, Graph, graphBackend, handleOf } from './graph.js';
 import { shelfByBackend } from './least-recently-used.js';
+import { warnOfMissingGraphs } from './missing-graphs.js';
 import { isRecording, record } from './recording.js';
 
 /** Graphs that a worker keeps; the one that was used longest ago makes room. */
@@ -91,15 +92,4 @@ function computesAlike(graph: Graph, given: readonly tf.Tensor[], expected: read
   } finally {
     tf.dispose(actual);
   }
-}
-
-let hasWarned = false;
-
-/** Once: what is wrong with one graph is wrong with all. */
-function warnOfMissingGraphs({ message }: BackendError): void {
-  if (hasWarned) return;
-  hasWarned = true;
-  process.emitWarning(`${message} Until then layers run op by op, which is slower.`, {
-    code: 'MILLRACE_NO_GRAPHS',
-  });
 }

@@ -6,17 +6,30 @@
  */
 import { createHash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
+import { BackendError } from '../../../errors.js';
 import { type GraphPart, NotTraceableError, type RecordParts } from '../../graph-parts.js';
 import { areAlike, isFaithful } from './differences.js';
 import { describeInputs, Graph, type GraphBackend, graphBackend, handleOf } from './graph.js';
 import { encodeSavedModel, type GraphNode } from './graph-def.js';
 import { shelfByBackend } from './least-recently-used.js';
+import { warnOfMissingGraphs } from './missing-graphs.js';
 import { passedOn, placeholder, type Recording, record } from './recording.js';
 
 /** Graphs of parts that a worker keeps loaded; layers that compute alike share theirs. One that made room is loaded again. */
 const MOST_PART_GRAPHS = 512;
 
 export const recordParts: RecordParts = (name, given, begin) => {
+  try {
+    return recorded(name, given, begin);
+  } catch (error) {
+    // Who gave a name says what is amiss with it.
+    if (name !== undefined || !(error instanceof BackendError)) throw error;
+    warnOfMissingGraphs(error);
+    return undefined;
+  }
+};
+
+const recorded: RecordParts = (name, given, begin) => {
   let parts: readonly GraphPart[] | undefined;
   tf.tidy(() => {
     const backend = graphBackend();
@@ -27,8 +40,8 @@ export const recordParts: RecordParts = (name, given, begin) => {
     if (!Buffer.from(encodeSavedModel(first.nodes)).equals(encodeSavedModel(whole.nodes))) {
       throw new NotTraceableError('it does not compute the same at every call');
     }
-    const recorded = divide(whole).map(part => runnable(backend, part));
-    if (isFaithful(name, () => computeAlike(recorded, given, whole.results))) parts = recorded;
+    const divided = divide(whole).map(part => runnable(backend, part));
+    if (isFaithful(name, () => computeAlike(divided, given, whole.results))) parts = divided;
   });
   return parts;
 };
