@@ -1,8 +1,10 @@
 /** A few training steps under one plan, timed: nothing of them is thrown away. */
 import type { ModelPlan } from '../model-plan.js';
 
-/** Steps that fill the pipeline and count nothing. */
-const WARM_UP_STEPS = 2;
+/** Steps that count nothing: they fill the pipeline, and in the ninth call at the latest layers become graphs. */
+const WARM_UP_STEPS = 10;
+/** What these steps take at the most. Of longer ones layers may become graphs later; they gain little by it. */
+const MOST_WARM_UP_MS = 500;
 /** So long further ones count nothing, while V8 compiles what is new in the plan. */
 const WARM_UP_MS = 100;
 /**
@@ -37,7 +39,8 @@ export class Trial {
   readonly #remainingSteps: number;
   readonly #periodsMs: number[] = [];
   #warmUpStepsLeft = WARM_UP_STEPS;
-  #warmUpMsLeft: number;
+  readonly #leastWarmUpMs: number;
+  #warmUpMs = 0;
   #lastMs: number | undefined;
   #totalMs = 0;
 
@@ -51,7 +54,7 @@ export class Trial {
     this.#rows = rows;
     this.#trainedMs = trainedMs;
     this.#remainingSteps = remainingSteps;
-    this.#warmUpMsLeft = Math.max(WARM_UP_MS, COLD_MS - trainedMs);
+    this.#leastWarmUpMs = Math.max(WARM_UP_MS, COLD_MS - trainedMs);
   }
 
   /** Begins a run: the time before its first report counts nothing. */
@@ -64,13 +67,18 @@ export class Trial {
     this.#lastMs = nowMs;
     if (previousMs === undefined || rows !== this.#rows) return;
     const periodMs = nowMs - previousMs;
-    if (this.#warmUpStepsLeft > 0 || this.#warmUpMsLeft > 0) {
+    if (this.#isWarmingUp) {
       this.#warmUpStepsLeft -= 1;
-      this.#warmUpMsLeft -= periodMs;
+      this.#warmUpMs += periodMs;
       return;
     }
     this.#periodsMs.push(periodMs);
     this.#totalMs += periodMs;
+  }
+
+  get #isWarmingUp(): boolean {
+    if (this.#warmUpMs < this.#leastWarmUpMs) return true;
+    return this.#warmUpStepsLeft > 0 && this.#warmUpMs < MOST_WARM_UP_MS;
   }
 
   get isComplete(): boolean {
