@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { CALLS_BEFORE_TRACE } from '#internal/stages/tracing/index.js';
 import { backends, useBackend } from '../helpers/backends.js';
 import { integers, oneHot, uniform } from '../helpers/data.js';
-import { branching, cnn, type ModelKind, nested, regularized, shared } from '../helpers/models.js';
+import { branching, cnn, type ModelKind } from '../helpers/models.js';
 import { expectSameTraining, withPair } from './support.js';
 
 const { layers } = tf;
@@ -65,7 +65,7 @@ describe.runIf(backends().includes('tensorflow'))(
   () => {
     beforeAll(() => useBackend('tensorflow'));
 
-    const kinds = [deep, encoder, cnn, branching, regularized, shared, nested];
+    const kinds = [deep, encoder, cnn, branching];
     it.each(kinds.flatMap(kind => PLANS.map(plan => ({ name: kind.name, kind, plan }))))(
       'is that of plain fit: $name, $plan',
       async ({ kind, plan }) => {
