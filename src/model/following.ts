@@ -2,7 +2,7 @@
  * Activation layers right behind a layer whose kernel may apply them too, such as batch norm and the rectifier behind it: together
  * they take one pass over memory less, forward and back.
  */
-import type { LayerSpec, StageSpec } from '../protocol/stage-spec.js';
+import { type LayerSpec, leavingValues, type StageSpec } from '../protocol/stage-spec.js';
 import type { ModelGraph } from './graph.js';
 
 /** Classes whose kernels can apply an activation. */
@@ -34,16 +34,9 @@ export interface FollowingNode {
  * By node, the activation that is all that becomes of what the node makes. Classes go by their names: a worker looks whether
  * they are tfjs's, and whether its backend has such kernels.
  */
-export function followingActivations({
-  layers,
-  nodes,
-  outgoing,
-  ownedOutputs,
-}: Calls): ReadonlyMap<number, FollowingNode> {
-  const leaving = new Set([
-    ...outgoing.flatMap(({ values }) => values),
-    ...ownedOutputs.map(({ value }) => value),
-  ]);
+export function followingActivations(calls: Calls): ReadonlyMap<number, FollowingNode> {
+  const { layers, nodes } = calls;
+  const leaving = leavingValues(calls);
   const readers = new Map<number, number[]>();
   for (const [node, { inputs }] of nodes.entries()) {
     for (const value of inputs) readers.set(value, [...(readers.get(value) ?? []), node]);

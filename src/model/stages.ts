@@ -4,8 +4,10 @@
  * A value goes straight from the stage that makes it to every stage that reads it, however many stages lie between;
  * nothing is relayed. Model inputs are fed to each stage that reads them, by the driver.
  */
+
 import type { StageTie, StageTopology } from '../protocol/topology.js';
 import type { ModelGraph } from './graph.js';
+import { learnedValues } from './learned-values.js';
 import { type PlacedWeight, placeWeights } from './ties.js';
 import { stepsWeightsByElement, trainableWeights } from './trainable.js';
 
@@ -67,7 +69,10 @@ export function cutModel(
 }
 
 function edgesBetween(graph: ModelGraph, stageOfNode: readonly number[]): StageEdgeValues[] {
-  const needsGradient = valuesAboveTrainableWeights(graph);
+  const trainableLayers = new Set(
+    trainableWeights(graph).flatMap(({ places }) => places.map(({ layer }) => layer)),
+  );
+  const needsGradient = learnedValues(graph.nodes, trainableLayers);
   const edges = new Map<string, { from: number; to: number; values: number[]; gradientValues: number[] }>();
   for (const value of graph.values) {
     if (value.producer < 0) continue;
@@ -82,20 +87,6 @@ function edgesBetween(graph: ModelGraph, stageOfNode: readonly number[]): StageE
     }
   }
   return [...edges.values()].sort((a, b) => a.from - b.from || a.to - b.to);
-}
-
-/** Values with a trainable weight somewhere upstream: only these carry a gradient back. */
-function valuesAboveTrainableWeights(graph: ModelGraph): ReadonlySet<number> {
-  const trainableLayers = new Set(
-    trainableWeights(graph).flatMap(({ places }) => places.map(({ layer }) => layer)),
-  );
-  const values = new Set<number>();
-  for (const node of graph.nodes) {
-    if (trainableLayers.has(node.layer) || node.inputs.some(input => values.has(input))) {
-      for (const output of node.outputs) values.add(output);
-    }
-  }
-  return values;
 }
 
 /**

@@ -115,6 +115,14 @@ export interface StageSpec {
   readonly lent: readonly LentWeights[];
 }
 
+/** Values of a stage that other stages, the driver or the metrics read. */
+export function leavingValues({
+  outgoing,
+  ownedOutputs,
+}: Pick<StageSpec, 'outgoing' | 'ownedOutputs'>): ReadonlySet<number> {
+  return new Set([...outgoing.flatMap(({ values }) => values), ...ownedOutputs.map(({ value }) => value)]);
+}
+
 /** What is stepped of a weight: `weight` indexes `StageSpec.trainable`. */
 export interface SteppedWeight {
   readonly weight: number;

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
 import { ModelError } from '../errors.js';
 import { type FollowingNode, followingActivations } from '../model/following.js';
+import { learnedValues } from '../model/learned-values.js';
 import { canonicalWeights } from '../model/weights.js';
 import type { LayerSpec, NodeSpec, StageSpec, WeightRef } from '../protocol/stage-spec.js';
 import type { WeightBytes } from '../protocol/worker-api.js';
@@ -84,12 +85,13 @@ export class StageLayers {
     const weights = new Set(
       [...trainable, ...copies].filter(({ frozen }) => !frozen).map(ref => this.variable(ref)),
     );
-    const values = new Set(incoming.flatMap(({ gradientValues }) => gradientValues));
-    for (const { layer, inputs, outputs } of nodes) {
-      const learns = this.#weights[layer]!.some(weight => weights.has(variableOf(weight)));
-      if (learns || inputs.some(value => values.has(value))) for (const value of outputs) values.add(value);
-    }
-    return { values, weights };
+    const layers = new Set(
+      this.#weights.flatMap((own, layer) =>
+        own.some(weight => weights.has(variableOf(weight))) ? [layer] : [],
+      ),
+    );
+    const received = incoming.flatMap(({ gradientValues }) => gradientValues);
+    return { values: learnedValues(nodes, layers, received), weights };
   }
 
   /** Calls the layers on `values` and adds what they make, by value id. Tensors belong to the caller's scope. */

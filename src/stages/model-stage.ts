@@ -9,7 +9,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
 import type { ExchangePass, MicroBatchPass, Peer } from '../protocol/action.js';
-import type { EdgeValues, StageSpec } from '../protocol/stage-spec.js';
+import { type EdgeValues, leavingValues, type StageSpec } from '../protocol/stage-spec.js';
 import type { SumsLayout } from '../protocol/sums-layout.js';
 import { recordTape, withoutTape } from '../tfjs/internals.js';
 import type { SlotView } from '../transport/index.js';
@@ -52,8 +52,7 @@ export class ModelStage implements StageEngine {
   readonly #sums: SumsRecorder;
   /** Whether anything here or before this stage learns; if not, there is no tape and no backward pass. */
   readonly #needsBackward: boolean;
-  /** Values that other stages, the driver or the metrics read. */
-  readonly #leaving: readonly number[];
+  readonly #leaving: ReadonlySet<number>;
   /** Messages that a micro-batch's outputs go out in. */
   readonly #emitCount: number;
   /** By number. No map: see `GradientSums.clear`. */
@@ -88,12 +87,7 @@ export class ModelStage implements StageEngine {
     });
     this.#needsBackward =
       this.#gradients.variables.length > 0 || spec.incoming.some(edge => edge.gradientValues.length > 0);
-    this.#leaving = [
-      ...new Set([
-        ...spec.outgoing.flatMap(edge => edge.values),
-        ...spec.ownedOutputs.map(({ value }) => value),
-      ]),
-    ];
+    this.#leaving = leavingValues(spec);
     this.#emitCount = spec.outgoing.length + (mode.predicting && spec.ownedOutputs.length > 0 ? 1 : 0);
   }
 

@@ -1,5 +1,5 @@
 /** Which neighbouring calls of layers run as one graph. */
-import type { NodeSpec, StageSpec } from '../../protocol/stage-spec.js';
+import { leavingValues, type NodeSpec, type StageSpec } from '../../protocol/stage-spec.js';
 
 /** Calls `first` to `end` − 1 of a stage. */
 export interface Span {
@@ -27,14 +27,12 @@ type Calls = Pick<StageSpec, 'nodes' | 'outgoing' | 'ownedOutputs'>;
  * @param pairs calls that are made as one
  */
 export function findSpans(
-  { nodes, outgoing, ownedOutputs }: Calls,
+  calls: Calls,
   isTraceable: (node: number) => boolean,
   pairs: ReadonlyMap<number, number>,
 ): Span[] {
-  const leaving = new Set([
-    ...outgoing.flatMap(({ values }) => values),
-    ...ownedOutputs.map(({ value }) => value),
-  ]);
+  const { nodes } = calls;
+  const leaving = leavingValues(calls);
   const lastReader = new Map<number, number>();
   for (const [node, { inputs }] of nodes.entries()) for (const value of inputs) lastReader.set(value, node);
   const callsOf = new Map<number, number>();

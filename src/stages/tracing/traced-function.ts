@@ -1,6 +1,7 @@
 /** A function of tensors and weights that becomes graphs once it has been called a few times with inputs of the same shapes. */
 import type * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../../backends/index.js';
+import { formOf } from '../../tfjs/form.js';
 import { isTapeOn } from '../../tfjs/internals.js';
 import { type Learning, type TracedCall, trace } from './trace.js';
 import { runTraced } from './traced-kernel.js';
@@ -55,7 +56,7 @@ export class TracedFunction {
     training: boolean,
   ): tf.Tensor | undefined {
     const trains = training || isTapeOn();
-    const key = [`${training} ${trains}`, ...[...inputs, ...constants].map(describe)].join();
+    const key = [`${training} ${trains}`, ...[...inputs, ...constants].map(formOf)].join();
     if (!this.#traced.has(key)) {
       if (!this.#isDue(key)) return undefined;
       this.#traced.set(key, this.#trace(inputs, constants, training, trains));
@@ -101,8 +102,4 @@ export class TracedFunction {
       return undefined;
     }
   }
-}
-
-function describe({ dtype, shape }: tf.Tensor): string {
-  return `${dtype}[${shape}]`;
 }

@@ -13,6 +13,7 @@ import type * as tf from '@tensorflow/tfjs';
 import { type Backend, NotTraceableError } from '../../backends/index.js';
 import { MillraceError } from '../../errors.js';
 import { canonicalWeights } from '../../model/weights.js';
+import { formOf } from '../../tfjs/form.js';
 import {
   areAbsent,
   innerLayers,
@@ -87,15 +88,7 @@ class TracedLayer {
     if (this.#isRefused || !areAbsent(others)) return this.#plainCall(inputs, kwargs);
     const tensors = Array.isArray(inputs) ? inputs : [inputs];
     const trains = training === true || isTapeOn();
-    const describe = (list: readonly tf.Tensor[]): string[] =>
-      list.map(({ dtype, shape }) => `${dtype}[${shape}]`);
-    const key = JSON.stringify([
-      trains,
-      training,
-      Array.isArray(inputs),
-      describe(tensors),
-      masksOf(mask, describe),
-    ]);
+    const key = JSON.stringify([trains, training, Array.isArray(inputs), tensors.map(formOf), masksOf(mask)]);
     if (!this.#programs.has(key)) this.#add(key, () => this.#trace(inputs, kwargs, masks, trains));
     const program = this.#programs.get(key);
     if (program === undefined) return this.#plainCall(inputs, kwargs);
@@ -160,7 +153,7 @@ class TracedLayer {
   }
 }
 
-function masksOf(mask: KnownArguments['mask'], describe: (list: readonly tf.Tensor[]) => string[]): unknown {
+function masksOf(mask: KnownArguments['mask']): unknown {
   if (mask === undefined || mask === null) return null;
-  return Array.isArray(mask) ? mask.map(one => (one ? describe([one]) : null)) : describe([mask]);
+  return Array.isArray(mask) ? mask.map(one => one && formOf(one)) : formOf(mask);
 }

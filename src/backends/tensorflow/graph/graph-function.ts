@@ -11,6 +11,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { BackendError } from '../../../errors.js';
+import { formOf } from '../../../tfjs/form.js';
 import { tellingNumbers, tellsLittle } from '../../telling.js';
 import { areAlike, isFaithful } from './differences.js';
 import { describeInputs, Graph, graphBackend, handleOf } from './graph.js';
@@ -34,11 +35,7 @@ export function graphFunction<Settings extends object = object>(
   return (inputs, settings) => {
     // What is being recorded needs the ops one by one.
     if (isRecording()) return tf.tidy(() => body(inputs, settings));
-    const signature = [
-      name,
-      JSON.stringify(settings),
-      ...inputs.map(({ dtype, shape }) => `${dtype}[${shape}]`),
-    ].join(' ');
+    const signature = [name, JSON.stringify(settings), ...inputs.map(formOf)].join(' ');
     const program = programsOf(tf.backend()).get(signature, () =>
       makeProgram(signature, given => tf.tidy(() => body(given, settings)), inputs),
     );
