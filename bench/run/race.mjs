@@ -24,6 +24,8 @@ const MOST_STEPS = 1_000;
 const FEWEST_STEPS = 10;
 /** The fewest steps are not taken where they would last longer. */
 const LONG_STRETCH_MS = 2_000;
+/** Plans of Millrace's whose actions are timed too, for the step that the simulator makes of them. */
+const BOUNDED_PLANS = ['2-stage', 'auto'];
 /** ‖difference‖ / ‖update‖ of a weight after the steps of the check: the frameworks round differently, no more. */
 const CHECK_TOLERANCE = 0.02;
 const PIPELINING_CHOICES = ['1f1b', 'gpipe'].flatMap(schedule =>
@@ -209,7 +211,7 @@ class Entrant {
   async runStretch() {
     await this.#msPerStep(this.steps);
     this.#times.push((await this.#msPerStep(this.steps)) / this.#system.divisor);
-    if (this.#system.plan !== '2-stage') return;
+    if (!BOUNDED_PLANS.includes(this.#system.plan ?? '')) return;
     // Costs of the very same minute; looking at every action takes the main thread's time, so not while it is timed.
     const { ms } = await this.peer.ask('bound', { steps: Math.max(3, Math.round(this.steps / 2)) });
     this.#bounds.push(ms);

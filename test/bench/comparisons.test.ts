@@ -23,6 +23,7 @@ describe('a ratio', () => {
         'millrace wasm 2-stage': 100,
         'simulated-bound tensorflow 2-stage': 6,
         'simulated-bound wasm 2-stage': 90,
+        'simulated-bound tensorflow auto': 9,
         'limit tensorflow': 7,
         'limit torch': 2,
         'torch torch': 4,
@@ -48,6 +49,7 @@ describe('a ratio', () => {
       ['What `auto` chooses and the better of both tfjs-node', 3],
       ['What `auto` chooses and PyTorch on all cores', 0.4],
       ['What `auto` chooses and the limit of the machine', 0.7],
+      ['What `auto` chooses and its simulated bound', 0.9],
       ['What `auto` chooses and the best of all plans', 0.6],
     ]);
   });
