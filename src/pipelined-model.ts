@@ -1,5 +1,5 @@
 /** The public face of a trainer: a `tf.LayersModel`'s methods over a pipeline of worker threads. */
-import * as tf from '@tensorflow/tfjs';
+
 import { Observable, Subject, type Unsubscribable } from 'rxjs';
 import type { BackendChoice } from './backends/index.js';
 import { CallGate } from './call-gate.js';
@@ -36,6 +36,7 @@ import { predictPlan } from './scheduler/driver/predict-plan.js';
 import type { Runtime } from './scheduler/driver/runtime.js';
 import { StepRecorder } from './scheduler/driver/step-recorder.js';
 import { StopRequest } from './scheduler/driver/stop-request.js';
+import { tf } from './tf.js';
 import { isTraining, setTraining } from './tfjs/internals.js';
 
 /** Shows the progress of a fit, whatever its `verbose`. */

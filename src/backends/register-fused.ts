@@ -4,8 +4,9 @@
  * A kernel's outputs are those that others read. What else its gradient reads is *hidden*: as outputs, tfjs would give each of
  * these tensors a gradient full of zeros.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import type { BackendName } from '../protocol/stage-spec.js';
+import { tf } from '../tf.js';
 import { isTapeOn, saveWithLastNode } from '../tfjs/internals.js';
 
 type Thunks = Record<string, () => tf.Tensor>;

@@ -3,7 +3,7 @@
  * replicas, are one product over all their samples. A kernel marks the thunk of such a gradient; whoever holds several of them
  * may combine them.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../tf.js';
 
 /**
  * Where a thunk is marked. A property of its own, not an entry of a WeakMap: V8's scavenger takes the values of an old WeakMap for alive

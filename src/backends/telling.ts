@@ -1,5 +1,5 @@
 /** Numbers on which a computation shows what it does. */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../tf.js';
 
 /**
  * Whether a tensor's content says little: with all numbers the same, such as the zeros of a new weight, many a wrong computation

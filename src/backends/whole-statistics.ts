@@ -5,7 +5,7 @@
  * Variances are joined as Chan, Golub and LeVeque do (1979, "Updating Formulae and a Pairwise Algorithm for Computing Sample
  * Variances"), which takes one exchange and loses no digits, as a difference of sums of squares would.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../tf.js';
 import type { Exchange } from './fused-operations.js';
 
 /** A number for each channel. */

@@ -1,7 +1,7 @@
 /** Reading a model from `model.json` and the weight files that it names, with a clear word on whatever is wrong with them. */
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../tf.js';
 import { fileSystemCode, ModelFileError } from './errors.js';
 import { MODEL_FILE } from './save-model.js';
 import { weightBytes } from './weight-bytes.js';

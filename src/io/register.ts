@@ -4,7 +4,7 @@
  * tfjs asks all registered routers and refuses a path that two of them take, and tfjs-node may be loaded before Millrace or
  * after it. So the router looks, each time it is asked, whether another one takes the path, and then leaves it to that.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../tf.js';
 import { fileSystem } from './file-system.js';
 
 const SCHEME = 'file://';

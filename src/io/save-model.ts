@@ -1,7 +1,7 @@
 /** Writing a model as a directory with `model.json` and `weights.bin`, byte for byte as tfjs-node does. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../tf.js';
 import { writeFilesAtomically } from './atomic-write.js';
 import { fileSystemCode, ModelFileError } from './errors.js';
 

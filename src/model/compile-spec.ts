@@ -1,7 +1,8 @@
 /** What `model.compile` was given, as plain data: names where tfjs has them, references to exported functions else. */
-import * as tf from '@tensorflow/tfjs';
+
 import { ModelError } from '../errors.js';
 import type { CompileSpec, Json, NamedFunction } from '../protocol/stage-spec.js';
+import { tf } from '../tf.js';
 import { compiled, isCompiled, isRegisteredClass } from '../tfjs/internals.js';
 
 /** Functions that workers can import, by identity: exports of tfjs and of `setup` modules. */

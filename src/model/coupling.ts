@@ -4,7 +4,7 @@
  * compare samples with each other, sum instead of average), and micro-batches would then change the training's numbers
  * without a word.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../tf.js';
 import {
   compiled,
   insideAndItself,

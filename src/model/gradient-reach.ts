@@ -2,8 +2,9 @@
  * Refuses a model in which a weight would train that no gradient reaches: below a layer that looks its input up as whole
  * numbers. tfjs notices it in the middle of the first step, with the name of a kernel.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import { ModelError } from '../errors.js';
+import { tf } from '../tf.js';
 import { insideAndItself, type Layer, variableOf } from '../tfjs/internals.js';
 import { type ModelGraph, readGraph } from './graph.js';
 import { optimizedWeights } from './trainable.js';

@@ -5,8 +5,9 @@
  * single nodes. The order is a depth-first post-order from the outputs, so the two arms of a branch stay apart and a
  * contiguous cut is crossed by few values.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import { ModelError } from '../errors.js';
+import { tf } from '../tf.js';
 import { explainCopies, isOfClassNamed } from '../tfjs/copies.js';
 import { type GraphCall, type Layer, producerOf } from '../tfjs/internals.js';
 import { assertStateIsInOnePlace } from './shared-state.js';

@@ -18,9 +18,10 @@
  * it. The walk therefore owns every tensor that it makes. Those of a node without deferred thunks are disposed as soon
  * as the node is done; the others when W has run.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import { joinProducts, type SampleProduct, sampleProductOf } from '../backends/index.js';
 import { MillraceError } from '../errors.js';
+import { tf } from '../tf.js';
 import { collectTensors, type TapeNode, tapeLabel } from '../tfjs/internals.js';
 import { LayerFailure } from './engine.js';
 

@@ -7,7 +7,7 @@
  * What the layer inside does to a sample must not depend on other samples or on the number of the call. So only layers of tfjs's
  * own of which that is known are folded, alone or one behind the other in a model.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../tf.js';
 import { areAbsent, innerLayers, insideAndItself, type Layer, variesByCall } from '../tfjs/internals.js';
 import { mayBeLowered } from './lowering/index.js';
 

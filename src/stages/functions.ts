@@ -5,11 +5,12 @@
  * one identity layer an output is compiled for it; 'accuracy' depends on the output's shape and loss, which it gets too.
  * Functions come by reference: from tfjs's own namespaces or from a `setup` module.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import type { FusedOperations } from '../backends/index.js';
 import { MillraceError } from '../errors.js';
 import { isDecomposable } from '../model/metrics.js';
 import type { CompileSpec, FunctionRef, NamedFunction } from '../protocol/stage-spec.js';
+import { tf } from '../tf.js';
 import { compiled, type LossOrMetric } from '../tfjs/internals.js';
 
 export interface OutputMetric {

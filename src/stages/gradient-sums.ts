@@ -1,6 +1,7 @@
 /** Sums of gradients, by number of what they are gradients of. */
-import * as tf from '@tensorflow/tfjs';
+
 import type { Backend } from '../backends/index.js';
+import { tf } from '../tf.js';
 import { slotFreeCopy } from './slot-free-copy.js';
 
 export class GradientSums {

@@ -1,5 +1,5 @@
 /** A stage's layers inside the worker: rebuilt from their configs, called in the graph's order, masks included. */
-import * as tf from '@tensorflow/tfjs';
+
 import type { Backend } from '../backends/index.js';
 import { ModelError } from '../errors.js';
 import { type FollowingNode, followingActivations } from '../model/following.js';
@@ -7,6 +7,7 @@ import { learnedValues } from '../model/learned-values.js';
 import { canonicalWeights } from '../model/weights.js';
 import type { LayerSpec, NodeSpec, StageSpec, WeightRef } from '../protocol/stage-spec.js';
 import type { WeightBytes } from '../protocol/worker-api.js';
+import { tf } from '../tf.js';
 import { tensorOver } from '../tfjs/bytes.js';
 import {
   batchNormParts,

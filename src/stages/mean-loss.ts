@@ -1,6 +1,7 @@
 /** The mean loss of a model output over the samples of a micro-batch. */
-import * as tf from '@tensorflow/tfjs';
+
 import type { Backend } from '../backends/index.js';
+import { tf } from '../tf.js';
 import type { OutputFunctions } from './functions.js';
 import { TracedFunction } from './tracing/index.js';
 

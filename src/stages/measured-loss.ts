@@ -1,6 +1,7 @@
 /** Loss and metrics of one model output on made-up targets, for whoever times the layers that make it. */
-import * as tf from '@tensorflow/tfjs';
+
 import { type NamedFunction, takesLabels } from '../protocol/stage-spec.js';
+import { tf } from '../tf.js';
 import type { LossOrMetric } from '../tfjs/internals.js';
 import type { OutputFunctions } from './functions.js';
 

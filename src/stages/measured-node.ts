@@ -1,8 +1,9 @@
 /** One call of a layer that is run and timed by itself, as its stage runs it before layers become graphs together. Times are in milliseconds. */
-import * as tf from '@tensorflow/tfjs';
+
 import type { Backend } from '../backends/index.js';
 import { nowMs } from '../protocol/clock.js';
 import { type NodeSpec, optimizerEntries, type StageSpec } from '../protocol/stage-spec.js';
+import { tf } from '../tf.js';
 import { byteLengthOf } from '../tfjs/bytes.js';
 import { disposeTape, recordTape, type TapeNode } from '../tfjs/internals.js';
 import { adaptLayer } from './adapt-layer.js';

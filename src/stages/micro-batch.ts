@@ -2,7 +2,7 @@
  * Everything that a stage holds of one micro-batch between its first message and its last action, so that it can all be
  * let go at once: received tensors, the tape, gradients, and the slots under them.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../tf.js';
 import { disposeTape, type TapeNode } from '../tfjs/internals.js';
 import type { DeferredWeightGradients } from './backward.js';
 import type { Value } from './value.js';

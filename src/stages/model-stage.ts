@@ -6,11 +6,12 @@
  * one micro-batch therefore lives in one `MicroBatch` record, and its slots are released together, after W has disposed
  * the tape. Weight gradients and their factors outlive that; `slotFreeCopy` makes sure that they do not read a slot either.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import type { Backend } from '../backends/index.js';
 import type { ExchangePass, MicroBatchPass, Peer } from '../protocol/action.js';
 import { type EdgeValues, leavingValues, type StageSpec } from '../protocol/stage-spec.js';
 import type { SumsLayout } from '../protocol/sums-layout.js';
+import { tf } from '../tf.js';
 import { recordTape, withoutTape } from '../tfjs/internals.js';
 import type { SlotView } from '../transport/index.js';
 import { backwardInput } from './backward.js';

@@ -3,10 +3,11 @@
  * that tfjs ships treats each element of a weight by itself, and a user's is taken to treat each weight by itself, so the parts together do
  * what one optimizer over the whole model does.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import type { InPlaceOptimizer, InPlaceOptimizerFactory } from '../backends/index.js';
 import type { CompileSpec } from '../protocol/stage-spec.js';
 import type { OptimizerState, TensorBytes } from '../protocol/worker-api.js';
+import { tf } from '../tf.js';
 import { tensorOver } from '../tfjs/bytes.js';
 import {
   disposeOptimizer,

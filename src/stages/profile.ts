@@ -5,12 +5,13 @@
  * The order is that of training: F of all layers, B of all, W of all, their sums, the step. Measured layer by layer, B and W
  * find in the caches what F has just written, and W of a convolution took two thirds of what it takes in training.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import type { Backend } from '../backends/index.js';
 import { followingActivations } from '../model/following.js';
 import { nowMs } from '../protocol/clock.js';
 import type { CompileSpec, NodeSpec, StageSpec } from '../protocol/stage-spec.js';
 import type { NodeProfile, ProfileInput } from '../protocol/worker-api.js';
+import { tf } from '../tf.js';
 import type { OutputFunctions } from './functions.js';
 import { MeasuredLoss } from './measured-loss.js';
 import { MeasuredNode } from './measured-node.js';

@@ -1,6 +1,7 @@
 /** Makes sure that a tensor that outlives its micro-batch reads no slot of shared memory. */
-import * as tf from '@tensorflow/tfjs';
+
 import type { Backend } from '../backends/index.js';
+import { tf } from '../tf.js';
 
 /**
  * A tensor can only read a slot by reshaping or slicing what was received (a bias gradient over a micro-batch of one

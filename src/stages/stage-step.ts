@@ -1,10 +1,11 @@
 /**
  * The end of a mini-batch in one stage: penalties, what is exchanged with other stages, clipping, the optimizer's step.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import type { Backend } from '../backends/index.js';
 import type { ExchangePass } from '../protocol/action.js';
 import type { StageSpec } from '../protocol/stage-spec.js';
+import { tf } from '../tf.js';
 import { disposeTape, recordTape } from '../tfjs/internals.js';
 import type { SlotView } from '../transport/index.js';
 import { backwardInput } from './backward.js';

@@ -2,8 +2,9 @@
  * The variables that a stage's optimizer steps: those of the layers, but one of its own for a weight that is divided among replicas,
  * which holds the rows that this replica steps. What it becomes reaches the layers with the rows of the others, through shared memory.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import { optimizerEntries, type RowRange, type StageSpec } from '../protocol/stage-spec.js';
+import { tf } from '../tf.js';
 import { rowsOf } from '../tfjs/rows.js';
 import type { StageLayers } from './layers.js';
 

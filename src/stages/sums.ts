@@ -1,6 +1,7 @@
 /** Collects what one stage reports of a mini-batch: see `protocol/sums-layout.ts`. */
-import * as tf from '@tensorflow/tfjs';
+
 import type { SumsLayout } from '../protocol/sums-layout.js';
+import { tf } from '../tf.js';
 import type { OutputFunctions } from './functions.js';
 import type { ReplicaGroup } from './replica-group.js';
 

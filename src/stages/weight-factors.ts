@@ -7,7 +7,7 @@
  * of the product, and each replica computes the products of its own weights alone. After "sufficient factor broadcasting"
  * (Xie et al., UAI 2016, arXiv 1512.02113); here factors go to the stepper only, since weights are shared.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import {
   type Backend,
   type FactorComputation,
@@ -19,6 +19,7 @@ import {
 } from '../backends/index.js';
 import { elementCount } from '../protocol/message.js';
 import type { RowRange } from '../protocol/stage-spec.js';
+import { tf } from '../tf.js';
 import { columnsOf } from '../tfjs/rows.js';
 import { slotFreeCopy } from './slot-free-copy.js';
 

@@ -3,7 +3,7 @@
  * step: copies of tied weights are brought together with the copy that owns them, gradients of replicas with those of the
  * replica that steps the weight, and the norm is clipped.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import type { Backend, Factors, SampleProduct } from '../backends/index.js';
 import {
   type OptimizerEntry,
@@ -12,6 +12,7 @@ import {
   type SteppedWeight,
   steppedByStage,
 } from '../protocol/stage-spec.js';
+import { tf } from '../tf.js';
 import { rowsOf } from '../tfjs/rows.js';
 import { DeferredWeightGradients } from './backward.js';
 import { GradientSums } from './gradient-sums.js';

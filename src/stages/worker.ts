@@ -4,12 +4,12 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import { threadId } from 'node:worker_threads';
-import * as tf from '@tensorflow/tfjs';
 import * as Comlink from 'comlink';
 import { type Backend, loadBackend } from '../backends/index.js';
 import { StateError } from '../errors.js';
 import { AbortReason } from '../protocol/control.js';
 import type { Reply, WorkerApi, WorkerInit } from '../protocol/worker-api.js';
+import { tf } from '../tf.js';
 import { AbortedError, ControlBlock, StallError } from '../transport/index.js';
 import { BuiltStages } from './build.js';
 import type { EngineMode, StageEngine } from './engine.js';

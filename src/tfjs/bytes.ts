@@ -1,9 +1,10 @@
 /** Between tensors and the raw bytes in which weights and optimizer slots cross threads: shared, so that none are cloned. */
-import * as tf from '@tensorflow/tfjs';
+
 import { StateError } from '../errors.js';
 import { alignUp } from '../protocol/alignment.js';
 import type { RowRange } from '../protocol/stage-spec.js';
 import type { TensorBytes } from '../protocol/worker-api.js';
+import { tf } from '../tf.js';
 import { rowsOf } from './rows.js';
 
 export function byteLengthOf({ size, dtype }: tf.Tensor): number {

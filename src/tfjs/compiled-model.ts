@@ -1,5 +1,5 @@
 /** The private side of a compiled model: what `compile` resolved, tfjs's checks of user data, marks of a running fit. */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../tf.js';
 import type { LayerVariable } from './layers.js';
 import { required } from './required.js';
 

@@ -1,6 +1,7 @@
 /** The engine's tape and scopes, which tfjs keeps to itself. */
-import * as tf from '@tensorflow/tfjs';
+
 import { MillraceError } from '../errors.js';
+import { tf } from '../tf.js';
 import { required } from './required.js';
 
 /** One recorded kernel call. `gradient` returns one thunk per input; nothing need be computed before a call. */

@@ -1,5 +1,5 @@
 /** What layers are made of: their calls in the symbolic graph, inner layers, weights, states. */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../tf.js';
 import { required } from './required.js';
 
 export type Layer = tf.layers.Layer;

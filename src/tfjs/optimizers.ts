@@ -1,5 +1,5 @@
 /** Optimizers: rates and what their own `dispose` forgets. */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../tf.js';
 
 interface OptimizerParts {
   /** The scalar that SGD and momentum keep of their rate. */

@@ -1,6 +1,7 @@
 /** Classes registered with tfjs, by name. */
-import * as tf from '@tensorflow/tfjs';
+
 import { MillraceError } from '../errors.js';
+import { tf } from '../tf.js';
 
 type FromConfig = (cls: unknown, config: object) => unknown;
 

@@ -1,6 +1,7 @@
 /** Fails by name where the user's tfjs has not what this room relies on. */
-import * as tf from '@tensorflow/tfjs';
+
 import { MillraceError } from '../errors.js';
+import { tf } from '../tf.js';
 
 export function required<T>(value: T | null | undefined, member: string): T {
   if (value === null || value === undefined) {

@@ -1,6 +1,7 @@
 /** Parts of matrices. In the caller's scope; where a backend can, they read the whole one's memory. */
-import * as tf from '@tensorflow/tfjs';
+
 import type { RowRange } from '../protocol/stage-spec.js';
+import { tf } from '../tf.js';
 
 export function rowsOf(matrix: tf.Tensor, { begin, end }: RowRange): tf.Tensor {
   return tf.slice(matrix, [begin, 0], [end - begin, matrix.shape[1]!]);

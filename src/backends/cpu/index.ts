@@ -1,6 +1,7 @@
 /** tfjs's plain JavaScript backend: everywhere, slow, and the one that needs nothing loaded. */
-import * as tf from '@tensorflow/tfjs';
+
 import { BackendError } from '../../errors.js';
+import { tf } from '../../tf.js';
 import type { Backend } from '../backend.js';
 
 export { registerResizeNearestGradient } from './resize-nearest-gradient.js';

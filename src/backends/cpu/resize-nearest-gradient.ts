@@ -3,7 +3,7 @@
  * second sample's gradient at the first one's places as soon as images and gradients differ in size, so that a mini-batch
  * trains to other numbers than its parts. To be deleted when no supported tfjs has the defect.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../tf.js';
 
 const KERNEL = { kernelName: 'ResizeNearestNeighborGrad', backendName: 'cpu' } as const;
 

@@ -7,7 +7,7 @@
  *
  * Only the registered gradients can be mended. `tf.fused.conv2d` brings one of its own, which still refuses.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../tf.js';
 
 type Filter = tf.Tensor4D;
 type Pair = readonly [rows: number, columns: number];

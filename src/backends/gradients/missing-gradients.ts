@@ -6,7 +6,7 @@
  * a 3-D convolution for its input, linear in both of its operands, so its own gradients are that convolution and that
  * convolution's gradient for the filter, as tfjs has it in two dimensions.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../tf.js';
 
 interface TransposedConvolution {
   readonly strides: [number, number, number];

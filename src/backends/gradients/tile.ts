@@ -3,7 +3,7 @@
  * scale of a layer norm over 32 × 64 places 2,048 slices, each of which copies all of its input on wasm. A transformer's step
  * took 3 to 7 s there, and takes 0.34 s.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../tf.js';
 
 const GRADIENT: tf.GradConfig = {
   kernelName: 'Tile',

@@ -1,5 +1,5 @@
 /** The one kernel of tfjs's layers that tfjs-node 4.22 lacks: `CategoryEncoding` counts with it. TensorFlow has the op. */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../tf.js';
 import { rawOps } from './raw-ops.js';
 
 const KERNEL = { kernelName: 'DenseBincount', backendName: 'tensorflow' } as const;

@@ -1,8 +1,8 @@
 /** The TensorFlow backend of tfjs-node inside a worker: tensors alias shared memory, and one op writes into it. */
 import { createRequire } from 'node:module';
-import * as tf from '@tensorflow/tfjs';
 import { BackendError } from '../../errors.js';
 import { assertOneTensorflowBuild, provideRemovedNodeUtilities } from '../../setup/index.js';
+import { tf } from '../../tf.js';
 import type { Backend } from '../backend.js';
 import { isFusionOn } from '../fusion.js';
 import { fusedOperations } from './fused/index.js';

@@ -1,6 +1,7 @@
 /** Memory that is written in place: copies of tensors, adding to one where it lies, and a tensor's data into a slot. */
-import * as tf from '@tensorflow/tfjs';
+
 import type { TensorData } from '../../protocol/tensor.js';
+import { tf } from '../../tf.js';
 import { reshapeRaw } from './fused/dense.js';
 import { type RawOps, rawOps } from './raw-ops.js';
 

@@ -3,7 +3,7 @@
  *
  * An op that is called here costs about 12 µs beyond its mathematics; the same one as a tfjs operation costs 50.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../tf.js';
 import type { AttributeName } from './attribute-names.js';
 
 /** An attribute as the addon takes it. */

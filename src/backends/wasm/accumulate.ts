@@ -1,5 +1,5 @@
 /** Adding to a tensor where it lies, against a new buffer for every sum. */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../tf.js';
 import { addressOf, routines, wasmBackend } from './kernels/heap.js';
 
 /**

@@ -2,10 +2,11 @@
  * tfjs's WebAssembly backend. In Node it has SIMD but never threads, so worker threads are the only way to several
  * cores; each worker holds its own heap, hence one copy into a slot and one out of it.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import { BackendError } from '../../errors.js';
 import type { TensorData } from '../../protocol/tensor.js';
+import { tf } from '../../tf.js';
 import type { Backend } from '../backend.js';
 import { isFusionOn } from '../fusion.js';
 import { accumulateInPlace } from './accumulate.js';

@@ -1,5 +1,5 @@
 /** tfjs tensors on the heap, for what writes them itself. */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../tf.js';
 import { allocate, type WasmBackend } from './kernels/heap.js';
 
 /** A float32 tensor with undefined content, which the current scope tracks. */

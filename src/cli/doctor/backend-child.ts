@@ -3,10 +3,10 @@
  * a worker would, trains a small model on it, and prints what it found as one marked line of JSON.
  */
 import { createRequire } from 'node:module';
-import * as tf from '@tensorflow/tfjs';
 import { loadBackend } from '../../backends/index.js';
 import type { BackendName } from '../../protocol/stage-spec.js';
 import { provideRemovedNodeUtilities } from '../../setup/index.js';
+import { tf } from '../../tf.js';
 import { BACKEND_RESULT_MARK, type LoadedBackend } from './check-backend.js';
 
 const name = process.argv[2] as BackendName;

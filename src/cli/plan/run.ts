@@ -1,12 +1,12 @@
 /** Loads a model, plans it as `pipeline()` does, and describes the plan. */
 import { resolve } from 'node:path';
-import * as tf from '@tensorflow/tfjs';
 import { ModelError } from '../../errors.js';
 import { fileSystem, formatPlan, ModelFileError, type PipelineOptions } from '../../index.js';
 import { openTrainer } from '../../pipeline.js';
 import { drawPlan } from '../../report/plan-picture.js';
 import { timelineFormat } from '../../report/timeline/index.js';
 import { importSetupModules } from '../../setup-modules.js';
+import { tf } from '../../tf.js';
 import { compileForPlan } from './compile.js';
 
 /** What the command line gives. */

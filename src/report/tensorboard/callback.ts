@@ -1,8 +1,8 @@
 /** The callback that writes what `fit` logs for TensorBoard. */
 import { join } from 'node:path';
-import * as tf from '@tensorflow/tfjs';
 import { ConfigurationError } from '../../errors.js';
 import { READS_WEIGHTS } from '../../scheduler/driver/callbacks.js';
+import { tf } from '../../tf.js';
 import type { Summary } from './event.js';
 import { EventFile } from './event-file.js';
 import { bucketsOf } from './histogram.js';

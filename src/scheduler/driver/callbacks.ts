@@ -3,8 +3,9 @@
  *
  * The class that keeps the running means is not exported by tfjs; `EpochMeans` does the same arithmetic.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import { ConfigurationError } from '../../errors.js';
+import { tf } from '../../tf.js';
 import { explainCopies, isOfClassNamed } from '../../tfjs/copies.js';
 import { baseCallbackClass } from '../../tfjs/internals.js';
 

@@ -1,7 +1,8 @@
 /** Evaluating and predicting: the same pipeline, forwards alone, mini-batch by mini-batch. */
-import * as tf from '@tensorflow/tfjs';
+
 import { lastValueFrom, reduce, tap } from 'rxjs';
 import type { TensorData, TensorHeader } from '../../protocol/tensor.js';
+import { tf } from '../../tf.js';
 import type { UserData } from './data/user-data.js';
 import { logValues } from './logs.js';
 import type { MiniBatch } from './mini-batch.js';

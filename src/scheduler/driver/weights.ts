@@ -4,12 +4,13 @@
  * Between fits the user may change the model as they like: set weights, train it plainly, compile it again. What they
  * touched is noticed by identity: assigning to a tfjs variable gives it a new data id, and compiling makes new objects.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import type { CutModel, ModelGraph } from '../../model/index.js';
 import { canonicalWeights, optimizedWeights } from '../../model/index.js';
 import { modelStageOf } from '../../protocol/replica.js';
 import { optimizerEntries, type StageSpec } from '../../protocol/stage-spec.js';
 import type { OptimizerState, TensorBytes } from '../../protocol/worker-api.js';
+import { tf } from '../../tf.js';
 import { elementsIn, elementsInRows, sharedBytesOf, tensorFrom, tensorFromParts } from '../../tfjs/bytes.js';
 import { compiled, hasReadableSlots, setIterations, variableOf } from '../../tfjs/internals.js';
 import type { WorkerCalls } from './worker-calls.js';

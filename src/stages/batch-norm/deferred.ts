@@ -5,7 +5,7 @@
  * tfjs moves the running statistics inside `call`, so `call` is replaced on the instances that a worker has built: it puts
  * the running statistics back and keeps the micro-batch's sums instead.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../tf.js';
 import { batchNormParts, type Layer, variableOf, withoutTape } from '../../tfjs/internals.js';
 import type { ReplicaGroup } from '../replica-group.js';
 import type { BatchNormControl, ForwardPass } from './control.js';

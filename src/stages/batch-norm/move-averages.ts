@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../tf.js';
 import { type BatchNormParts, variableOf } from '../../tfjs/internals.js';
 
 /** Moves a layer's running statistics towards those of a batch, as tfjs does. `variance` is the biased one. */

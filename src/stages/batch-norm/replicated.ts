@@ -5,8 +5,9 @@
  * running statistics end where they would if one replica had gone through all micro-batches in order: each replica moves
  * them from the same start by `average ← decay·average + contribution`, and these moves are applied one after another.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import type { FusedOperations } from '../../backends/index.js';
+import { tf } from '../../tf.js';
 import {
   type BatchNormParts,
   batchNormParts,

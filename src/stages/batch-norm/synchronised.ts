@@ -4,8 +4,9 @@
  *
  * Forward and backward exchange 2C + 1 and 2C numbers for C channels.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import { asTensor, joinStatistics } from '../../backends/index.js';
+import { tf } from '../../tf.js';
 import type { ReplicaGroup } from '../replica-group.js';
 
 export interface Normalization {

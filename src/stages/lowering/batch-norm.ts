@@ -1,6 +1,7 @@
 /** Batch norm in training; outside it, tfjs's own kernel is one op already. */
-import * as tf from '@tensorflow/tfjs';
+
 import type { Exchange, FusedOperations } from '../../backends/index.js';
+import { tf } from '../../tf.js';
 import type { Layer } from '../../tfjs/internals.js';
 import { type FollowingActivation, type Lowering, takeOver, type Weight } from './layer-call.js';
 

@@ -1,5 +1,5 @@
 /** Dense layers and embeddings. */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../tf.js';
 import {
   type ActivationFunction,
   type Lowering,

@@ -2,8 +2,9 @@
  * Lowering: once a stage has built its layers, those that the backend computes in fewer passes get another `call`. What a
  * lowering does not know, a setting, a rank, a mask, goes to tfjs's own `call`, as do all other layers.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import type { FusedOperations } from '../../backends/index.js';
+import { tf } from '../../tf.js';
 import { innerLayers, type Layer } from '../../tfjs/internals.js';
 import type { CallArguments } from './layer-call.js';
 import { loweringOf } from './table.js';

@@ -1,5 +1,5 @@
 /** Pooling. */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../tf.js';
 import type { Lowering } from './layer-call.js';
 
 /** tfjs has the sizes along one axis as lists of one number. */

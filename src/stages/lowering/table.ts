@@ -1,6 +1,7 @@
 /** Which classes of tfjs's layers are lowered, and how. */
-import * as tf from '@tensorflow/tfjs';
+
 import type { FusedOperations } from '../../backends/index.js';
+import { tf } from '../../tf.js';
 import type { Layer } from '../../tfjs/internals.js';
 import { activation, leakyRelu, relu, softmax } from './activations.js';
 import { batchNorm } from './batch-norm.js';

@@ -5,7 +5,7 @@
  * tfjs draws inside each layer's `call` from generators that cannot be reached, so `call` is replaced on the instances that
  * a worker has built; recurrent cells take a function for it. The mathematics is tfjs's own.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../tf.js';
 import { disposeRecurrentState, innerLayers, insideAndItself, type Layer } from '../../tfjs/internals.js';
 import { hashPath, normal, type RandomKey, uniform } from './counter.js';
 

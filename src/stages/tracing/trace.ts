@@ -4,7 +4,7 @@
  * All three come from one run of the call with the tape on and of the backward pass over that tape, so what they compute is what
  * the layer computes untraced; what B and W read of the forward pass is what the gradients of tfjs's operations read.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import {
   type FactorComputation,
   type GraphPart,
@@ -14,6 +14,7 @@ import {
   tellingNumbers,
   tellsLittle,
 } from '../../backends/index.js';
+import { tf } from '../../tf.js';
 import { disposeTape, recordTape, type TapeNode, withoutTape } from '../../tfjs/internals.js';
 import { backwardInput, DeferredWeightGradients } from '../backward.js';
 

@@ -1,5 +1,5 @@
 /** Layers of tfjs's own whose calls can be part of a graph that nobody asked for: they always compute the same. */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../tf.js';
 import { type Layer, variesByCall } from '../../tfjs/internals.js';
 import { mayBeLowered } from '../lowering/index.js';
 

@@ -1,7 +1,8 @@
 /** A traced call as one node of the tape: its graphs run where the layer's operations would have been recorded. */
-import * as tf from '@tensorflow/tfjs';
+
 import { type GraphPart, registerFused, sampleProduct, sharing } from '../../backends/index.js';
 import type { BackendName } from '../../protocol/stage-spec.js';
+import { tf } from '../../tf.js';
 import type { TracedCall, TracedWeight } from './trace.js';
 
 interface Attributes {

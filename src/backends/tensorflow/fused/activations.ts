@@ -2,7 +2,7 @@
  * Activations and their gradients as one op each, where tfjs composes the gradients of element-wise operations. Selu and
  * relu6 are not here: TensorFlow's gradients differ from tfjs's at 0 and at 6.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import type { FusedActivation } from '../../fused-operations.js';
 import { rawOps } from '../raw-ops.js';
 import { register } from './kernel.js';

@@ -5,7 +5,7 @@
  *
  * B and W do not separate: what makes the gradient of the input makes those of gamma and beta too.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import type { BatchNormSettings } from '../../fused-operations.js';
 import { graphFunction } from '../graph/index.js';
 import { inlineGradient } from './activations.js';

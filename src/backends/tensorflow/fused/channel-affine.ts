@@ -5,7 +5,7 @@
  * 0.08 ms for [64, 25, 5, 64], where a product and a sum take 0.15. `FusedBatchNormV3` with given statistics computes the same in
  * 0.15, and half of that in a thread that all workers of a process share, beside whatever they do then.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import type { FusedActivation } from '../../fused-operations.js';
 import type { PerChannel, Statistics } from '../../whole-statistics.js';
 import { graphFunction } from '../graph/index.js';

@@ -1,5 +1,5 @@
 /** Convolutions with bias and activation, with separate gradients of the input (B) and the weights (W). */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import type { ConvolutionSettings } from '../../fused-operations.js';
 import { rawOps } from '../raw-ops.js';
 import { activateInline, inlineGradient } from './activations.js';

@@ -1,5 +1,5 @@
 /** Dense layers: product, bias and activation, with separate gradients of the input (B) and the weights (W). */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import type { FusedActivation } from '../../fused-operations.js';
 import { type FactorComputation, sampleProduct } from '../../sample-product.js';
 import { rawOps } from '../raw-ops.js';

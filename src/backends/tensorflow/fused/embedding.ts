@@ -1,5 +1,5 @@
 /** Embeddings: a gather forward, and one sum over segments back, where tfjs transposes its values there and back. */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { rawOps } from '../raw-ops.js';
 import { asMatrix, reshapeRaw } from './dense.js';
 import { register } from './kernel.js';

@@ -6,7 +6,7 @@
  * As in `lstm.ts`, the input's parts are products over all steps, the gradient goes back through time once, for B, and W
  * is products over all steps. With gates kept m times as large, Rₙ is divided by m, and so is the step h′ − n.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import type { RecurrentSettings, RecurrentWeights } from '../../fused-operations.js';
 import { graphFunction } from '../graph/index.js';
 import { rawOps } from '../raw-ops.js';

@@ -3,7 +3,7 @@
  * logarithm. TensorFlow's `SoftmaxCrossEntropyWithLogits` clips nothing, so that its gradient of a badly missed
  * sample is −1 where tfjs has 0: it would train to other numbers.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { isRecording } from '../graph/index.js';
 import { type Attribute, rawOps } from '../raw-ops.js';
 import { register } from './kernel.js';

@@ -13,7 +13,7 @@
  * TensorFlow has one op over all steps for sigmoid gates, `BlockLSTMV2`, whose products are Eigen's: for 32 steps of [64, 128]
  * and back it takes 26 ms against 20 here, for [128, 128] 47 against 47, and its gradient does not part B from W.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import type { RecurrentSettings, RecurrentWeights } from '../../fused-operations.js';
 import { graphFunction } from '../graph/index.js';
 import { rawOps } from '../raw-ops.js';

@@ -3,7 +3,7 @@
  * number by number: 2.3 ms against 0.05 for [64, 24, 24, 16] and windows of 2×2, forward 0.22 against 0.05. Both give a gradient to the first
  * of equal maxima, and both skip NaN.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import type { PoolingSettings } from '../../fused-operations.js';
 import { areAlike, isRecording } from '../graph/index.js';
 import { type Attribute, rawOps } from '../raw-ops.js';

@@ -5,7 +5,7 @@
  * A sum of squares says little of a variance where the mean is far from zero. Images with such a channel are moved to their means first,
  * which is a pass more.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import type { BatchNormSettings, FusedActivation } from '../../fused-operations.js';
 import { asTensor, type PerChannel, type Statistics } from '../../whole-statistics.js';
 import { graphFunction } from '../graph/index.js';

@@ -2,7 +2,7 @@
  * Normalises a part of a batch with the statistics of all parts. The part's own statistics and gradients are computed as if it were
  * all; after an exchange with the other parts, one more pass forward and one back bring in what the others have.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import type { Exchange } from '../../fused-operations.js';
 import { asTensor, joinStatistics, joinSums, type Statistics } from '../../whole-statistics.js';
 import { addAffine, affineOfNormalized, normalizeWith } from './channel-affine.js';

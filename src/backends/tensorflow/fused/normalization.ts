@@ -5,7 +5,7 @@
  * asks it to. Asked directly, it gives the same bits as the two ops, but for NaN, and saves a pass over the images: 0.45 ms
  * against 0.92 for [64, 25, 5, 64].
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import type { FusedActivation } from '../../fused-operations.js';
 import { areAlike } from '../graph/index.js';
 import { type Attribute, rawOps } from '../raw-ops.js';

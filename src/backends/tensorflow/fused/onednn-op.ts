@@ -3,7 +3,7 @@
  *
  * Not every build has them: those for ARM do not, and `TF_ENABLE_ONEDNN_OPTS=0` switches them off.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { isRecording } from '../graph/index.js';
 import { type Attribute, rawOps } from '../raw-ops.js';
 

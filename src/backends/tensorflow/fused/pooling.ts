@@ -1,5 +1,5 @@
 /** Global pooling: one op forward, one or two back, without the arrays of ones that tfjs makes for its gradients. */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { rawOps } from '../raw-ops.js';
 import { reshapeRaw } from './dense.js';
 import { register } from './kernel.js';

@@ -5,7 +5,7 @@
  * gate is kept six times as large, relu6(6x∕5 + 3): factor and offset go into the weights once a mini-batch, the six into
  * whatever is multiplied with the gate.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import type { RecurrentSettings, StepSettings } from '../../fused-operations.js';
 import type { FusedKernel } from '../../register-fused.js';
 import { graphFunction } from '../graph/index.js';

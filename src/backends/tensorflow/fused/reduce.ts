@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { rawOps } from '../raw-ops.js';
 
 /** Over some axes, which the result does without. */

@@ -6,7 +6,7 @@
  * As in `lstm.ts`, the input's part is one product over all steps, the gradient goes back through time once, for B, and W is
  * products over all steps.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import type { RecurrentWeights, StepSettings } from '../../fused-operations.js';
 import { graphFunction } from '../graph/index.js';
 import { rawOps } from '../raw-ops.js';

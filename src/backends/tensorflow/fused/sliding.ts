@@ -1,5 +1,5 @@
 /** What ops share that slide a window over images. */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { type Attribute, rawOps } from '../raw-ops.js';
 
 interface Sliding {

@@ -1,5 +1,5 @@
 /** Holding what a graph computes against what its ops compute one by one. */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { GraphRunError } from './graph.js';
 
 /**

@@ -9,8 +9,9 @@
  * mistakes (in 2.15 a slice that is transposed, reshaped to the shape that it has, and transposed back comes out transposed), and
  * a function that it breaks runs op by op, with a warning.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import { BackendError } from '../../../errors.js';
+import { tf } from '../../../tf.js';
 import { formOf } from '../../../tfjs/form.js';
 import { tellingNumbers, tellsLittle } from '../../telling.js';
 import { areAlike, isFaithful } from './differences.js';

@@ -5,8 +5,8 @@
  * parts becomes a further output there and an input here; constants are in each graph that reads them.
  */
 import { createHash } from 'node:crypto';
-import * as tf from '@tensorflow/tfjs';
 import { BackendError } from '../../../errors.js';
+import { tf } from '../../../tf.js';
 import { type GraphPart, NotTraceableError, type RecordParts } from '../../graph-parts.js';
 import { areAlike, isFaithful } from './differences.js';
 import { describeInputs, Graph, type GraphBackend, graphBackend, handleOf } from './graph.js';

@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import * as tf from '@tensorflow/tfjs';
 import { BackendError } from '../../../errors.js';
+import { tf } from '../../../tf.js';
 import { NotTraceableError } from '../../graph-parts.js';
 import { rawOps } from '../raw-ops.js';
 import { encodeSavedModel, GRAPH_TAG, type GraphNode } from './graph-def.js';

@@ -5,7 +5,7 @@
  * A weight's memory is the resource's. The layers read it through the tfjs variable, whose data is a tensor read from the
  * resource: dropped before each update, or the update would copy, and read again after it.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { renewVariable } from '../../../tfjs/internals.js';
 import type { InPlaceOptimizer } from '../../in-place-optimizer.js';
 import { Resource } from './resource.js';

@@ -5,7 +5,7 @@
  * only TensorFlow's anonymous name does neither. A handle looks to tfjs like a string tensor, which `tidy` would dispose.
  * And while a tensor that was read from a resource lives, an update copies the whole memory first.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { copy } from '../memory.js';
 import { rawOps } from '../raw-ops.js';
 

@@ -5,7 +5,7 @@
  * Left to tfjs: Adadelta (tfjs divides by the accumulator before its update, TensorFlow by the one after it) and centered
  * RMSProp (tfjs takes the root of a negative number, and NaN is what a user would get plainly).
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { RunningPower } from '../../running-power.js';
 import { type RawOps, rawOps } from '../raw-ops.js';
 

@@ -6,7 +6,7 @@
  * As in `lstm.ts`: the input's part is one product over all steps, the gradient goes back through time once, for B, and W is
  * products over all steps. Columns of R are used where they lie.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import type { RecurrentSettings, RecurrentWeights } from '../../fused-operations.js';
 import { registerFused, sharing } from '../../register-fused.js';
 import { addressOf, passRoutine, type WasmBackend, wasmBackend } from '../kernels/heap.js';

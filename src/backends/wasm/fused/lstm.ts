@@ -9,7 +9,7 @@
  * state and output of a row. The gradient goes back through time once, for B, and leaves dz of every step; the gradients
  * of K, R and b are products of it over all steps, and so are W's alone.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import type { RecurrentSettings, RecurrentWeights } from '../../fused-operations.js';
 import { registerFused, sharing } from '../../register-fused.js';
 import { addressOf, passRoutine, type WasmBackend, wasmBackend } from '../kernels/heap.js';

@@ -2,7 +2,7 @@
  * What LSTM and GRU kernels share. Sequences stay in the layer's own order, [batch, time, …]; what has a place for every
  * step that was computed, not for its time, is in that order instead, as tfjs's outputs are.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import type { RecurrentSettings } from '../../fused-operations.js';
 import { addressOf, routines, type WasmBackend } from '../kernels/heap.js';
 import { newTensor } from '../tensors.js';

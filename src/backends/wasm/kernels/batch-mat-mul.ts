@@ -11,7 +11,7 @@
  * | (128×784)ᵀ · 128×512 | 4.1 → 2.8 | 128×512 · 512×10 | 0.096 → 0.078 |
  * | (4096×128)ᵀ · 4096×512 | 34 → 18 | 32×32 · 32×32 | 0.018 → 0.011 |
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { addressOf, allocate, runKernelFunction, sizeAt, type TensorInfo, type WasmBackend } from './heap.js';
 import { MatrixMultiplier, type ProductSize, type StoredMatrix } from './mat-mul.js';
 import type { Replacement } from './replace.js';

@@ -13,7 +13,7 @@
  *
  * 64 images of 26×26×16, 3×3 filter to 32 channels: 13 ms, of which 8 in XNNPACK; the forward pass takes 8.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import {
   aliasOf,
   allocate,

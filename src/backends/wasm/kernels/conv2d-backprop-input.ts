@@ -3,7 +3,7 @@
  * convolutions (see `transposed-convolution.ts`) in place of the backend's scalar loop: 64 gradients of 24×24×32, 3×3
  * filter to 16 channels, take 10 ms instead of 89.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import {
   addressOf,
   allocate,

@@ -1,5 +1,5 @@
 /** Conv3DBackpropFilterV2, one depth tap after the other (see `conv3d-slices.ts`). */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { gatherSlices, sliceAttributes, tapSize, tapsOf } from './conv3d-slices.js';
 import { allocate, floats, release, requireFloat32, runKernel, type TensorInfo } from './heap.js';
 import type { Replacement } from './replace.js';

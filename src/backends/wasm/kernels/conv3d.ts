@@ -1,5 +1,5 @@
 /** Conv3D by two-dimensional convolutions (see `conv3d-slices.ts`). */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { addToSlices, gatherSlices, sliceAttributes, tapSize, tapsOf } from './conv3d-slices.js';
 import {
   aliasOf,

@@ -1,5 +1,5 @@
 /** What the two gradient kernels of the depthwise convolution read from their attributes. */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 
 export type DepthwiseInfo = tf.backend_util.Conv2DInfo & {
   /** Output channels of each input channel. */

@@ -6,7 +6,7 @@
  * operand transposed to its groups, [batch, rows, inner] · [batch, inner, columns], the result needs one last
  * transpose into the order of the output.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { release, reshaped, runKernel, type TensorInfo, type WasmBackend } from './heap.js';
 import type { Kernel } from './replace.js';
 

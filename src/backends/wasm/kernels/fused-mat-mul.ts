@@ -4,7 +4,7 @@
  * The backend's own kernel is right, and kept, for one small plain product; with a transposed operand or more than one
  * matrix it adds the bias once for every 48 of the inner dimension, which is wrong as soon as that exceeds 48.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { multiply, type Product, packedProduct } from './batch-mat-mul.js';
 import {
   addressOf,

@@ -14,8 +14,9 @@
  *    into the heap afterwards goes unnoticed: the next product still uses the old numbers. Whoever wants to update such
  *    a tensor in place has to give it a new id, as `aliasOf` does.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import { BackendError } from '../../../errors.js';
+import { tf } from '../../../tf.js';
 import type { ElementWise, ElementWiseRoutine } from './simd/element-wise.js';
 import { passOn, type Routines, routinesOn } from './simd/routines.js';
 

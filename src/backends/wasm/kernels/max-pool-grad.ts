@@ -2,7 +2,7 @@
  * MaxPoolGrad and MaxPool3DGrad: every output's gradient goes to the input that was the maximum of its window. In place
  * of the backend's own kernels, which lose gradients (see `max-windows.ts`).
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import {
   addressOf,
   allocate,

@@ -1,5 +1,5 @@
 /** MaxPool3D, in place of the backend's own kernel, which takes no negative maximum (see `max-windows.ts`). */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { addressOf, allocate, routines, runKernelFunction, type TensorInfo } from './heap.js';
 import { eachWindow, stepsOf, windowsOf } from './max-windows.js';
 import type { Replacement } from './replace.js';

@@ -1,5 +1,5 @@
 /** Registering kernels for the WebAssembly backend: missing ones, and faster ones in place of its own. */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { type TensorInfo, type WasmBackend, wasmBackend } from './heap.js';
 
 /** A kernel as this folder writes it: the backend is checked, inputs and attributes are typed by the kernel. */

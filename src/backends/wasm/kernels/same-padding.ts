@@ -4,7 +4,7 @@
  * The backend leaves `same` to XNNPACK, which refuses such a convolution; the refusal is not looked at and the output
  * keeps whatever was in its memory. With the padding spelled out in numbers XNNPACK accepts it.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { runKernelFunction, type TensorInfo } from './heap.js';
 import type { Replacement } from './replace.js';
 

@@ -1,5 +1,5 @@
 /** Slices run by run within the heap. The backend's own kernel copies all of its input out of the heap first, however small the slice. */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { addressOf, allocate, heapWords, runKernelFunction, type TensorInfo } from './heap.js';
 import type { Replacement } from './replace.js';
 

@@ -3,7 +3,7 @@
  * gradient functions of tfjs-core call, and what losses, metrics and optimizers add. A backend that has them all
  * trains every layer of tfjs-layers with plain `model.fit`; `test/backends/wasm` trains each to hold this list to it.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 
 const GROUPS = {
   arithmetic: [

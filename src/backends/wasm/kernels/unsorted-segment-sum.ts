@@ -5,7 +5,7 @@
  * One pass over `x`, whatever the number of segments. (The cpu backend makes a masked pass over all of `x` for every
  * segment: for an embedding of 10,000 words that is 10,000 passes.)
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import {
   addressOf,
   allocate,

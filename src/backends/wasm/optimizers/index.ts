@@ -5,7 +5,7 @@
  * Slots stay where they are. A weight moves to new memory in every step, as tfjs's `assign` does it: XNNPACK keeps packed
  * copies of weights by tensor id, and a new value under the old id would go unnoticed (see `kernels/heap.ts`).
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import type { InPlaceOptimizer } from '../../in-place-optimizer.js';
 import { addressOf, routines, type WasmBackend, wasmBackend } from '../kernels/heap.js';
 import { newTensor } from '../tensors.js';

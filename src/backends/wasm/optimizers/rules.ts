@@ -4,7 +4,7 @@
  *
  * Left to tfjs: Adadelta, Adamax and centered RMSProp.
  */
-import * as tf from '@tensorflow/tfjs';
+import { tf } from '../../../tf.js';
 import { RunningPower } from '../../running-power.js';
 import type { OptimizerStepName } from '../kernels/simd/optimizer-steps.js';
 

@@ -1,7 +1,8 @@
 /** Reads what a dataset yields as a mini-batch: checks it, copies its numbers, and disposes its tensors as tfjs does. */
-import * as tf from '@tensorflow/tfjs';
+
 import { ConfigurationError } from '../../../errors.js';
 import { takesLabels } from '../../../protocol/stage-spec.js';
+import { tf } from '../../../tf.js';
 import { type MiniBatch, type SampleArray, type SampleWeights, sampleSize } from '../mini-batch.js';
 import type { ClassWeight } from './class-weights.js';
 import { weighClasses } from './class-weights.js';

@@ -1,6 +1,7 @@
 /** One reading of a dataset, mini-batch by mini-batch. */
-import * as tf from '@tensorflow/tfjs';
+
 import { ConfigurationError } from '../../../errors.js';
+import { tf } from '../../../tf.js';
 import type { MiniBatch } from '../mini-batch.js';
 import type { StopRequest } from '../stop-request.js';
 import type { ClassWeight } from './class-weights.js';

@@ -2,8 +2,9 @@
  * Sample weights: what each sample counts in the loss of an output. An extension, since tfjs refuses them; the arithmetic is
  * that of its class weights, the mean over samples of loss times weight, and both kinds multiply.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import { ConfigurationError } from '../../../errors.js';
+import { tf } from '../../../tf.js';
 import type { SampleWeights } from '../mini-batch.js';
 import { nameOf } from './tensors.js';
 

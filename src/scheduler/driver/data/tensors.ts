@@ -1,7 +1,8 @@
 /** Tensors as a user gives them: one, a list, or a dictionary by name; checked, put in the model's order, read as arrays. */
-import * as tf from '@tensorflow/tfjs';
+
 import { ConfigurationError } from '../../../errors.js';
 import type { ElementType } from '../../../protocol/tensor.js';
+import { tf } from '../../../tf.js';
 import type { SampleArray } from '../mini-batch.js';
 
 /** What `fit`, `evaluate` and `predict` take for x and y. */

@@ -2,9 +2,10 @@
  * The user's tensors as plain arrays for the feed. tfjs's own checks of names, ranks, shapes and lengths run first, so its
  * messages are kept; what it does not check (dtypes, things that are no tensors, labels) is checked here.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import { ConfigurationError } from '../../../errors.js';
 import type { CompileSpec } from '../../../protocol/stage-spec.js';
+import { tf } from '../../../tf.js';
 import { compiled } from '../../../tfjs/internals.js';
 import { type SampleArray, type SampleWeights, sampleSize } from '../mini-batch.js';
 import { standardizeClassWeights, weighClasses } from './class-weights.js';

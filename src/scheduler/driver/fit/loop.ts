@@ -5,8 +5,9 @@
  * stages never wait for the last. A callback that does look at them is called between mini-batches, with the model's
  * weights brought up to date before, exactly as in tfjs.
  */
-import * as tf from '@tensorflow/tfjs';
+
 import { finalize, lastValueFrom, tap } from 'rxjs';
+import { tf } from '../../../tf.js';
 import {
   allowTraining,
   compiled,
