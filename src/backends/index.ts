@@ -35,6 +35,7 @@ export {
   sampleProduct,
   sampleProductOf,
 } from './sample-product.js';
+export { isSlotFree } from './slot-free.js';
 export { randomAbout1, tellingNumbers, tellsLittle } from './telling.js';
 export { asTensor, joinStatistics } from './whole-statistics.js';
 

@@ -8,12 +8,14 @@ import { createHash } from 'node:crypto';
 import { BackendError } from '../../../errors.js';
 import { tf } from '../../../tf.js';
 import { type GraphPart, NotTraceableError, type RecordParts } from '../../graph-parts.js';
+import { markSlotFree } from '../../slot-free.js';
 import { areAlike, isFaithful } from './differences.js';
 import { describeInputs, Graph, type GraphBackend, graphBackend, handleOf } from './graph.js';
 import { encodeSavedModel, type GraphNode } from './graph-def.js';
 import { shelfByBackend } from './least-recently-used.js';
 import { warnOfMissingGraphs } from './missing-graphs.js';
 import { passedOn, placeholder, type Recording, record } from './recording.js';
+import { mayShareGivenMemory } from './shared-memory.js';
 
 /** Graphs of parts that a worker keeps loaded; layers that compute alike share theirs. One that made room is loaded again. */
 const MOST_PART_GRAPHS = 512;
@@ -81,6 +83,8 @@ interface Division {
   readonly reads: readonly number[];
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
+  /** Places of results that read no memory that was given. */
+  readonly slotFree: readonly number[];
 }
 
 function divide({ recording, nodes, ends, sources }: WholeRecording): Division[] {
@@ -109,13 +113,14 @@ function divide({ recording, nodes, ends, sources }: WholeRecording): Division[]
     }
   }
   const numbers = [...recording.inputs];
+  const mayShare = mayShareGivenMemory(nodes);
   return collected.map(({ own, reads }, part): Division => {
-    const isOwn = (source: string): boolean =>
+    const isMade = (source: string): boolean =>
       own.has(placeOf(source)) && nodes[placeOf(source)]!.op !== 'Const';
     const passed: GraphNode[] = [];
     // What a part only hands on, and constants, need a node of their own to come out of.
     const outputs = [...sources[part]!, ...carried[part]!].map(source => {
-      if (isOwn(source)) return source;
+      if (isMade(source)) return source;
       const name = `result${passed.length}`;
       const { type } = recording.typeOf(source);
       passed.push(passedOn(name, source, type));
@@ -136,6 +141,7 @@ function divide({ recording, nodes, ends, sources }: WholeRecording): Division[]
       reads: reads.map(source => numbers.indexOf(source)),
       inputs,
       outputs,
+      slotFree: sources[part]!.flatMap((source, place) => (mayShare(source) ? [] : [place])),
     };
     // Results have no names by which later parts find them: what is read of them is carried too.
     numbers.push(...sources[part]!.map(() => ''), ...carried[part]!);
@@ -145,11 +151,18 @@ function divide({ recording, nodes, ends, sources }: WholeRecording): Division[]
 
 const graphsOf = shelfByBackend<Graph>(MOST_PART_GRAPHS);
 
-function runnable(backend: GraphBackend, { nodes, reads, inputs, outputs }: Division): GraphPart {
+function runnable(backend: GraphBackend, { nodes, reads, inputs, outputs, slotFree }: Division): GraphPart {
   if (outputs.length === 0) return { reads, run: () => [] };
   const key = createHash('sha256').update(encodeSavedModel(nodes)).update(outputs.join()).digest('hex');
   const make = (): Graph => new Graph(backend, nodes, inputs, outputs);
-  return { reads, run: values => graphsOf(backend).get(key, make).run(values) };
+  return {
+    reads,
+    run(values) {
+      const results = graphsOf(backend).get(key, make).run(values);
+      for (const place of slotFree) markSlotFree(results[place]!);
+      return results;
+    },
+  };
 }
 
 function computeAlike(
