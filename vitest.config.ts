@@ -1,25 +1,53 @@
-import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+
+/** Files with bounds in milliseconds or with counts of what a whole process holds, which another file's workers would upset. */
+const ALONE = [
+  'test/driver/**/*.test.ts',
+  'test/tasks/**/*.test.ts',
+  'test/transport/**/*.test.ts',
+  'test/stages/null-stage.test.ts',
+  'test/pipeline/timeline.test.ts',
+  'test/backends/profiled.test.ts',
+];
 
 // Workers are separate Node files that load `dist/`, so the tests do too: `millrace` by self-reference and
 // internals through `#internal/*`.
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     // No test writes into the user's caches.
     globalSetup: ['test/own-cache.ts'],
     pool: 'forks',
-    // Every file may use all cores, but most of them are waiting for a worker to start or to end: on two cores, two at once
-    // take three quarters of the time.
-    maxWorkers: Math.max(2, Math.floor(availableParallelism() / 2)),
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    // What the declarations in `dist/` promise, checked by the compiler.
-    typecheck: {
-      enabled: true,
-      include: ['test/types/**/*.test-d.ts'],
-      tsconfig: 'test/types/tsconfig.json',
-    },
     server: { deps: { external: [/\/dist\//] } },
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'together',
+          include: ['test/**/*.test.ts'],
+          exclude: ALONE,
+          // Each file may use all cores, but much of its time is waiting for workers to start and to end: on two cores, two files at
+          // once take three quarters of the time.
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+          // What the declarations in `dist/` promise, checked by the compiler.
+          typecheck: {
+            enabled: true,
+            include: ['test/types/**/*.test-d.ts'],
+            tsconfig: 'test/types/tsconfig.json',
+          },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'alone',
+          include: ALONE,
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });

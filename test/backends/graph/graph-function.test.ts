@@ -1,9 +1,10 @@
 /** Functions that run as TensorFlow graphs against the same functions run op by op. */
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
-import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { NotTraceableError } from '#internal/backends/index.js';
 import { graphFunction, MOST_GRAPHS } from '#internal/backends/tensorflow/graph/index.js';
 import { backends, useBackend } from '../../helpers/backends.js';
@@ -51,7 +52,17 @@ function leftDirectories(): string[] {
 }
 
 describe.runIf(backends().includes('tensorflow'))('a graph function', () => {
-  beforeAll(() => useBackend('tensorflow'));
+  // Of its own: others that run at the same time leave such directories for a moment.
+  let directory: string;
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), 'millrace-graphs-'));
+    vi.stubEnv('TMPDIR', directory);
+    return useBackend('tensorflow');
+  });
+  afterAll(() => {
+    vi.unstubAllEnvs();
+    rmSync(directory, { recursive: true });
+  });
 
   const asGraph = graphFunction<{ steps: Program }>('test-program', (inputs, { steps }) =>
     runProgram(inputs, steps),
