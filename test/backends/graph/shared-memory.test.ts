@@ -23,7 +23,8 @@ describe('a source of a recorded graph', () => {
     node('product', 'MatMul', 'given:0', 'given:0'),
     node('reshaped', 'Reshape', 'given:0', 'shape:0'),
     node('summed', 'Sum', 'given:0', 'shape:0'),
-    node('added', 'BiasAdd', 'product:0', 'zeros:0'),
+    node('added', 'BiasAdd', 'given:0', 'zeros:0'),
+    node('biased', 'BiasAdd', 'product:0', 'given:0'),
     node('passed', 'Identity', 'product:0'),
     node('matrix', 'Reshape', 'passed:0', 'shape:0'),
     node('parts', 'Split', 'shape:0', 'product:0'),
@@ -35,6 +36,7 @@ describe('a source of a recorded graph', () => {
     ['reshaped:0', true],
     ['summed:0', true],
     ['added:0', true],
+    ['biased:0', false],
     ['passed:0', false],
     ['matrix:0', false],
     ['parts:1', true],
@@ -51,7 +53,6 @@ const SMALLEST: Readonly<Record<(typeof WRITING_OPS)[number], Inputs>> = {
     [1, 1],
     [1, 1],
   ],
-  BiasAdd: [[1, 1], [1]],
   BiasAddGrad: [[1, 1]],
   Conv2D: [
     [1, 1, 1, 1],
@@ -116,22 +117,37 @@ describe.runIf(backends().includes('tensorflow'))('on tensorflow', () => {
     return { tensors, memory };
   };
 
-  it.each(WRITING_OPS.flatMap(op => [[op, SMALLEST[op]] as const, [op, larger(SMALLEST[op])] as const]))(
-    '%s writes its result for %j',
-    (op, shapes) => {
-      const { tensors, memory } = onMemory(shapes);
-      const result = run(op, tensors);
-      for (const data of memory) data.fill(POISON);
-      const after = [...result.dataSync()];
-      const { tensors: others } = onMemory(shapes);
-      const expected = run(op, others);
-      expect(after).toEqual([...expected.dataSync()]);
-      // The memory is what the op read: a reshape of it does change.
-      const reshaped = tf.reshape(tensors[0]!, [-1]);
-      expect(reshaped.dataSync()[0]).toBe(POISON);
-      tf.dispose([tensors, result, others, expected, reshaped]);
-    },
-  );
+  /** The op by itself, and as a graph, which TensorFlow optimizes. */
+  const WAYS: readonly [string, (op: string, inputs: readonly tf.Tensor[]) => tf.Tensor][] = [
+    ['called alone', run],
+    [
+      'in a graph',
+      (op, inputs) =>
+        backend.fused!.recordParts!(undefined, inputs, given => [() => [run(op, given)]])![0]!.run(
+          inputs,
+        )[0]!,
+    ],
+  ];
+
+  it.each(
+    WRITING_OPS.flatMap(op =>
+      WAYS.flatMap(([way, call]) =>
+        [SMALLEST[op], larger(SMALLEST[op])].map(shapes => ({ op, way, call, shapes })),
+      ),
+    ),
+  )('$op writes its result for $shapes, $way', ({ op, call, shapes }) => {
+    const { tensors, memory } = onMemory(shapes);
+    const result = call(op, tensors);
+    for (const data of memory) data.fill(POISON);
+    const after = [...result.dataSync()];
+    const { tensors: others } = onMemory(shapes);
+    const expected = run(op, others);
+    expect(after).toEqual([...expected.dataSync()]);
+    // The memory is what the op read: a reshape of it does change.
+    const reshaped = tf.reshape(tensors[0]!, [-1]);
+    expect(reshaped.dataSync()[0]).toBe(POISON);
+    tf.dispose([tensors, result, others, expected, reshaped]);
+  });
 
   it('marks what the parts of a computation have written', () => {
     const record = backend.fused!.recordParts!;

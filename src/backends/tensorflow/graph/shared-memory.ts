@@ -6,10 +6,9 @@
  */
 import type { GraphNode } from './graph-def.js';
 
-/** They write what they give, into memory of its own as long as somebody holds what they read. */
+/** They write what they give, into memory of its own as long as somebody holds what they read, and are never optimized away. */
 export const WRITING_OPS = [
   'BatchMatMulV2',
-  'BiasAdd',
   'BiasAddGrad',
   'Conv2D',
   'Elu',
@@ -31,7 +30,8 @@ export const WRITING_OPS = [
 ] as const;
 
 const writing: ReadonlySet<string> = new Set(WRITING_OPS);
-const passing: ReadonlySet<string> = new Set(['Identity', 'Reshape']);
+/** They may pass their first input on: where a bias is known to be zeros, TensorFlow's graph optimizer takes the sum out. */
+const passing: ReadonlySet<string> = new Set(['BiasAdd', 'Identity', 'Reshape']);
 
 /** @returns whether a source, `node:output`, may lie in memory that was given to the computation */
 export function mayShareGivenMemory(nodes: readonly GraphNode[]): (source: string) => boolean {
@@ -39,9 +39,7 @@ export function mayShareGivenMemory(nodes: readonly GraphNode[]): (source: strin
   const nodeOf = (source: string): GraphNode => byName.get(source.slice(0, source.indexOf(':')))!;
   const mayShare = (source: string): boolean => {
     const { op, inputs } = nodeOf(source);
-    if (passing.has(op)) return mayShare(inputs[0]!);
-    // With a constant the graph optimizer may find that there is nothing to do, as in adding zeros.
-    return !writing.has(op) || inputs.some(input => nodeOf(input).op === 'Const');
+    return passing.has(op) ? mayShare(inputs[0]!) : !writing.has(op);
   };
   return mayShare;
 }
