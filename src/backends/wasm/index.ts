@@ -3,7 +3,8 @@
  * cores; each worker holds its own heap, hence one copy into a slot and one out of it.
  */
 
-import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
+import { createRequire } from 'node:module';
+import type * as tfjsWasm from '@tensorflow/tfjs-backend-wasm';
 import { BackendError } from '../../errors.js';
 import type { TensorData } from '../../protocol/tensor.js';
 import { tf } from '../../tf.js';
@@ -15,13 +16,14 @@ import { registerWasmTrainingKernels } from './kernels/index.js';
 import { heapOptimizer } from './optimizers/index.js';
 
 export async function loadWasmBackend(): Promise<Backend> {
-  const wasm = await import('@tensorflow/tfjs-backend-wasm');
+  // Not by `import`: see `tf.ts`.
+  const wasm = createRequire(import.meta.url)('@tensorflow/tfjs-backend-wasm') as typeof tfjsWasm;
   if (!(await tf.setBackend('wasm'))) {
     throw new BackendError('wasm', 'tfjs could not start its WebAssembly backend in this version of Node.');
   }
   await tf.ready();
   registerWasmTrainingKernels();
-  const backend = tf.backend() as BackendWasm;
+  const backend = tf.backend() as tfjsWasm.BackendWasm;
   return {
     name: 'wasm',
     version: wasm.version_wasm,

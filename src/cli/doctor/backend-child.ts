@@ -12,11 +12,12 @@ import { BACKEND_RESULT_MARK, type LoadedBackend } from './check-backend.js';
 const name = process.argv[2] as BackendName;
 
 /** Registers what the backend's npm package brings, before Millrace adds kernels of its own. */
-async function loadPackage(): Promise<void> {
-  if (name === 'wasm') await import('@tensorflow/tfjs-backend-wasm');
+function loadPackage(): void {
+  const require = createRequire(import.meta.url);
+  if (name === 'wasm') require('@tensorflow/tfjs-backend-wasm');
   if (name !== 'tensorflow') return;
   provideRemovedNodeUtilities();
-  createRequire(import.meta.url)('@tensorflow/tfjs-node');
+  require('@tensorflow/tfjs-node');
 }
 
 async function trainOneStep(): Promise<number> {
@@ -29,7 +30,7 @@ function kernelNames(): string[] {
   return tf.getKernelsForBackend(name).map(({ kernelName }) => kernelName);
 }
 
-await loadPackage();
+loadPackage();
 const packageKernels = kernelNames();
 const backend = await loadBackend(name);
 const loss = await trainOneStep();
