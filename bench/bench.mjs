@@ -5,9 +5,10 @@
  *
  *   npm run bench -- --quick --models mlp,cnn --peers millrace,tfjs-node --json results.jsonl
  *
- * A whole run (all models and peers, not quick) also writes docs/performance.md.
+ * A whole run (all models and peers, not quick) also writes docs/performance.md, or the page that `--page` names.
  */
-import { appendFileSync, writeFileSync } from 'node:fs';
+import { accessSync, appendFileSync, constants, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { Command } from 'commander';
 import { MODEL_SPECS } from './models/build.mjs';
@@ -29,12 +30,13 @@ const list = (/** @type {string} */ text) => text.split(',');
 const command = new Command('bench')
   .description('Times training steps of Millrace and its peers, side by side in one run.')
   .option('--json <file>', 'write one JSON object a line to this file')
+  .option('--page <file>', 'the page that a whole run writes, in place of docs/performance.md')
   .option('--models <names>', `of ${Object.keys(MODEL_SPECS).join(', ')}`, list)
   .option('--peers <names>', `of ${SYSTEMS.join(', ')}`, list)
   .option('--quick', 'fewer and shorter rounds', false)
   .option('--rounds <count>', 'rounds a model', Number)
   .parse();
-const { json, models = Object.keys(MODEL_SPECS), peers, quick, rounds } = command.opts();
+const { json, page, models = Object.keys(MODEL_SPECS), peers, quick, rounds } = command.opts();
 for (const [what, names, known] of [
   ['model', models, Object.keys(MODEL_SPECS)],
   ['peer', peers ?? [], SYSTEMS],
@@ -42,6 +44,12 @@ for (const [what, names, known] of [
   const unknown = names.find((/** @type {string} */ name) => !known.includes(name));
   if (unknown !== undefined)
     command.error(`There is no ${what} '${unknown}'. There are ${known.join(', ')}.`);
+}
+const isWhole = !quick && peers === undefined && models.length === Object.keys(MODEL_SPECS).length;
+if (page !== undefined) {
+  if (!isWhole) command.error('Only a whole run writes a page: --page goes with no other choice.');
+  // Now, not after an hour.
+  accessSync(path.dirname(path.resolve(page)), constants.W_OK);
 }
 
 tf.enableProdMode();
@@ -63,5 +71,4 @@ for (const name of models) {
   console.log(`\n${formatResults(own)}\n`);
 }
 console.log(`${((performance.now() - startMs) / 60_000).toFixed(1)} minutes`);
-if (!quick && peers === undefined && models.length === Object.keys(MODEL_SPECS).length)
-  writePerformancePage(rows, measurement);
+if (isWhole) writePerformancePage(rows, measurement, page === undefined ? {} : { file: path.resolve(page) });

@@ -228,7 +228,7 @@ function cells(rows, cell) {
 
 /** @param {Row} row */
 export function systemLabel({ system, plan }) {
-  return system === 'millrace' ? `Millrace ${plan}` : system;
+  return system === 'millrace' ? `Millrace ${plan}` : [system, plan].filter(part => part !== null).join(' ');
 }
 
 /** @param {readonly Row[]} rows */

@@ -70,6 +70,17 @@ describe('docs/performance.md', () => {
   ];
   const page = pageText(rows, FACTS, MEASUREMENT);
 
+  it('tells the bounds of two plans apart', () => {
+    const bounds = pageText(
+      rowsOf({ mlp: { 'simulated-bound tensorflow 2-stage': 5, 'simulated-bound tensorflow auto': 4 } }),
+      FACTS,
+      MEASUREMENT,
+    );
+    expect(section(bounds, '### tensorflow').split('\n')).toContain(
+      '| model | simulated-bound 2-stage | simulated-bound auto |',
+    );
+  });
+
   it('says on what, with what and how it was measured', () => {
     expect(page).toContain('2026-01-02, A Processor, 2 cores, 8 GiB of memory, linux x64.');
     expect(page).toContain('Node 20.19.0, PyTorch absent.');
