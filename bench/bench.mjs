@@ -49,7 +49,7 @@ const isWhole = !quick && peers === undefined && models.length === Object.keys(M
 if (page !== undefined) {
   if (!isWhole) command.error('Only a whole run writes a page: --page goes with no other choice.');
   // Now, not after an hour.
-  accessSync(path.dirname(path.resolve(page)), constants.W_OK);
+  accessSync(path.dirname(page), constants.W_OK);
 }
 
 tf.enableProdMode();
@@ -71,4 +71,4 @@ for (const name of models) {
   console.log(`\n${formatResults(own)}\n`);
 }
 console.log(`${((performance.now() - startMs) / 60_000).toFixed(1)} minutes`);
-if (isWhole) writePerformancePage(rows, measurement, page === undefined ? {} : { file: path.resolve(page) });
+if (isWhole) writePerformancePage(rows, measurement, { file: page });
