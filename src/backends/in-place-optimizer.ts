@@ -7,9 +7,15 @@ export interface InPlaceOptimizer {
   /**
    * One step. A variable without a gradient stays as it is. Gradients stay the caller's.
    *
+   * @param gradients one a variable. Each is asked for when the variable before has its new value
    * @param learningRate NaN keeps the last one
+   * @param onStepped is told which variable has its new value, those without a gradient left out
    */
-  apply(gradients: readonly (tf.Tensor | undefined)[], learningRate: number): void;
+  apply(
+    gradients: Iterable<tf.Tensor | undefined>,
+    learningRate: number,
+    onStepped?: (index: number) => void,
+  ): void;
   /**
    * The slots as tfjs would save them: groups of one tensor a variable, which the caller disposes. None before the first
    * step, nor for rules whose slots tfjs cannot save.

@@ -153,7 +153,7 @@ export class MeasuredNode {
 
   /** What has been added up, for `variables`. */
   get gradients(): readonly (tf.Tensor | undefined)[] {
-    return this.#sums.ofEntries;
+    return [...this.#sums.ofEntries()];
   }
 
   /** Drops what a broken pass has left. */

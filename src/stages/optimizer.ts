@@ -54,16 +54,21 @@ export class StageOptimizer {
     this.#optimizer = this.#make();
   }
 
-  /** One step. A variable without a gradient stays as it is, but keeps its place in the optimizer's lists. */
-  apply(gradients: readonly (tf.Tensor | undefined)[], learningRate: number): void {
+  /**
+   * One step. A variable without a gradient stays as it is, but keeps its place in the optimizer's lists. See `InPlaceOptimizer.apply`;
+   * tfjs's own optimizers ask for all gradients first.
+   */
+  apply(...[gradients, learningRate, onStepped]: Parameters<InPlaceOptimizer['apply']>): void {
     if (this.#variables.length === 0) return;
     if (this.#inPlace !== undefined) {
-      this.#inPlace.apply(gradients, learningRate);
+      this.#inPlace.apply(gradients, learningRate, onStepped);
       return;
     }
     if (!Number.isNaN(learningRate)) setLearningRate(this.#optimizer, learningRate);
-    const named = this.#variables.map(({ name }, index) => ({ name, tensor: gradients[index] }));
+    const tensors = [...gradients];
+    const named = this.#variables.map(({ name }, index) => ({ name, tensor: tensors[index] }));
     this.#optimizer.applyGradients(named as Parameters<tf.Optimizer['applyGradients']>[0]);
+    for (const [index, tensor] of tensors.entries()) if (tensor !== undefined) onStepped?.(index);
   }
 
   /** Slots as raw bytes: groups of one entry a variable. An optimizer that has not stepped has none. */

@@ -15,12 +15,20 @@ import type * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
 import { StateError } from '../errors.js';
 import type { SharedWeights } from '../protocol/shared-weights.js';
-import { type StageSpec, type SteppedWeight, steppedByStage } from '../protocol/stage-spec.js';
+import {
+  type OptimizerEntry,
+  optimizerEntries,
+  type StageSpec,
+  type SteppedWeight,
+  steppedByStage,
+} from '../protocol/stage-spec.js';
 import { Arena } from '../transport/index.js';
 import type { StageLayers } from './layers.js';
 import type { SteppedVariables } from './stepped-variables.js';
 
 interface Place {
+  /** Position in `StageSpec.trainable`. */
+  readonly weight: number;
   readonly variable: tf.Variable;
   readonly data: Float32Array<SharedArrayBuffer>;
 }
@@ -34,6 +42,9 @@ export class ReplicaWeights {
   readonly #wholes: ReadonlyMap<number, Place>;
   /** Where what this replica steps lies. */
   readonly #own: readonly Place[];
+  readonly #entries: readonly OptimizerEntry[];
+  /** Weights that were written in the present step. */
+  readonly #isPublished = new Set<number>();
   /** Of divided weights, by position: how many of the other replicas have written their rows of the present step. */
   readonly #written = new Map<number, number>();
 
@@ -51,11 +62,12 @@ export class ReplicaWeights {
       const byteOffset = byteOffsets.get(ref.order);
       if (byteOffset === undefined)
         throw new StateError(`Weight ${ref.order} has no place in shared memory.`);
-      return { variable, data: new Float32Array(buffer, byteOffset, variable.size) };
+      return { weight, variable, data: new Float32Array(buffer, byteOffset, variable.size) };
     };
     this.#backend = backend;
     this.#spec = spec;
     this.#stepped = steppedByStage(spec);
+    this.#entries = optimizerEntries(spec);
     const all = [...this.#stepped.values()].flat();
     this.#wholes = new Map(all.map(({ weight }) => [weight, wholeOf(weight)]));
     this.#own = this.#stepped.get(spec.stage)!.map(({ weight, rows }): Place => {
@@ -63,13 +75,25 @@ export class ReplicaWeights {
       if (rows === undefined) return whole;
       const rowSize = whole.variable.shape[1]!;
       const data = whole.data.subarray(rows.begin * rowSize, rows.end * rowSize);
-      return { variable: stepped.part(weight), data };
+      return { weight, variable: stepped.part(weight), data };
     });
   }
 
-  /** Writes what this replica has stepped. */
-  publish(): void {
-    for (const { variable, data } of this.#own) this.#backend.toSlot(variable, data);
+  /** Writes what this replica has just stepped, by its place in the optimizer's list, while it is in the cache. */
+  publishEntry(entry: number): void {
+    const { weight } = this.#entries[entry]!;
+    this.#publish(this.#own.find(place => place.weight === weight)!);
+  }
+
+  /** Writes what had no gradient in this step: nobody else has its first value. */
+  publishOthers(): void {
+    for (const place of this.#own) if (!this.#isPublished.has(place.weight)) this.#publish(place);
+    this.#isPublished.clear();
+  }
+
+  #publish({ weight, variable, data }: Place): void {
+    this.#backend.toSlot(variable, data);
+    this.#isPublished.add(weight);
   }
 
   /** Reads what the replica of stage `peer` has stepped. */
@@ -99,5 +123,6 @@ export class ReplicaWeights {
   /** Forgets a step that broke off: all weights are set anew. */
   reset(): void {
     this.#written.clear();
+    this.#isPublished.clear();
   }
 }

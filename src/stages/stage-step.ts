@@ -130,13 +130,15 @@ export class StageStep {
     const { gradients, optimizer, batchNorm, clipNorm, group, replicaWeights, synchronisesBatchNorm } =
       this.#parts;
     this.#complete();
-    gradients.computeFactors();
     if (clipNorm !== undefined) {
       const norm = Math.sqrt(this.#totalSquaredNorm());
       if (norm > clipNorm) gradients.scale(clipNorm / norm);
     }
-    optimizer.apply(gradients.ofEntries, learningRate);
-    replicaWeights?.publish();
+    optimizer.apply(gradients.ofEntries(), learningRate, entry => {
+      gradients.release(entry);
+      replicaWeights?.publishEntry(entry);
+    });
+    replicaWeights?.publishOthers();
     gradients.setLocalCopies();
     batchNorm?.commit(group, synchronisesBatchNorm);
     this.#clear();

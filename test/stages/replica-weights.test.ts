@@ -52,11 +52,12 @@ describeOnBackends('a weight that three replicas divide', name => {
   type Replicas = ReturnType<typeof replicas>;
 
   /** Every replica steps its rows to `10 * step + replica` and says so to nobody yet. */
-  function step(all: Replicas, number: number): void {
+  function step(all: Replicas, number: number, isStepped = true): void {
     for (const [replica, { stepped, weights }] of all.entries()) {
       const [part] = stepped.variables;
       tf.tidy(() => part!.assign(tf.fill(part!.shape, 10 * number + replica)));
-      weights.publish();
+      if (isStepped) weights.publishEntry(0);
+      weights.publishOthers();
     }
   }
 
@@ -83,6 +84,14 @@ describeOnBackends('a weight that three replicas divide', name => {
     }
     dispose(all);
     expect(tf.memory().numTensors).toBe(numTensors);
+  });
+
+  it('is read where a step has no gradient of it', () => {
+    const all = replicas();
+    step(all, 1, false);
+    for (const peer of [1, 2]) all[0]!.weights.take(peer);
+    expect(rowsOf(all[0]!)).toEqual([10, 11, 11, 12, 12, 12]);
+    dispose(all);
   });
 
   it('is read after a step that broke off when all rows of the next one are there', () => {

@@ -49,7 +49,7 @@ describeOnBackends('weight gradients', name => {
       for (const index of [0, 1]) gradients.add(index, tf.clone(shared), 0);
       for (const value of [10, 100, 1000]) gradients.add(0, tf.fill(SHAPE, value), 0);
       for (const value of [2, 3]) gradients.add(1, tf.fill(SHAPE, value), 0);
-      const [first, second] = gradients.ofEntries.map(sum => [...new Set(sum!.dataSync())]);
+      const [first, second] = [...gradients.ofEntries()].map(sum => [...new Set(sum!.dataSync())]);
       expect(first).toEqual([1111]);
       expect(second).toEqual([6]);
       expect([...new Set(shared.dataSync())]).toEqual([1]);
@@ -164,7 +164,7 @@ describeOnBackends('weight gradients', name => {
                 ? expected.map(gradient => tf.slice(gradient, [begin, 0], [end - begin, UNITS]))
                 : [tf.clone(expected[replica]!)];
               expectTensorsClose(
-                own.ofEntries.map(gradient => gradient!),
+                [...own.ofEntries()].map(gradient => gradient!),
                 stepped,
                 'gradient',
               );
@@ -176,7 +176,7 @@ describeOnBackends('weight gradients', name => {
               own.scale(0.5);
               const halved = tf.tidy(() => stepped.map(gradient => tf.mul(gradient, 0.5)));
               expectTensorsClose(
-                own.ofEntries.map(gradient => gradient!),
+                [...own.ofEntries()].map(gradient => gradient!),
                 halved,
                 'scaled gradient',
               );
@@ -192,6 +192,25 @@ describeOnBackends('weight gradients', name => {
       },
     );
 
+    it('are computed one by one, each when it is asked for, and may be let go before the next', () => {
+      const { gradients, variables } = replicas(whole);
+      const [x, dz] = [uniform([2, INPUTS], 1), uniform([2, UNITS], 2)];
+      const stepper = gradients[1]!;
+      const { numTensors } = tf.memory();
+      stepper.addFromReplica([undefined, x, dz]);
+      const turns = stepper.ofEntries();
+      expect(tf.memory().numTensors).toBe(numTensors);
+      // In somebody's scope, which must not end what is not its own.
+      const first = tf.tidy(() => turns.next().value);
+      expect(tf.memory().numTensors).toBe(numTensors + 1);
+      expect(first!.isDisposed).toBe(false);
+      stepper.release(0);
+      expect(tf.memory().numTensors).toBe(numTensors);
+      expect(turns.next().done).toBe(true);
+      stepper.clear();
+      tf.dispose([variables, x, dz]);
+    });
+
     it('are computed where this replica has no samples, or no product', () => {
       const { gradients, variables } = replicas(whole);
       const [x, dz, own] = [uniform([2, INPUTS], 1), uniform([2, UNITS], 2), uniform([INPUTS, UNITS], 3)];
@@ -203,7 +222,7 @@ describeOnBackends('weight gradients', name => {
         stepper.addFromReplica([undefined, x, dz]);
         stepper.computeFactors();
         const sum = tf.tidy(() => (besides === undefined ? tf.clone(expected) : tf.add(expected, besides)));
-        expectTensorsClose([stepper.ofEntries[0]!], [sum], 'gradient');
+        expectTensorsClose([[...stepper.ofEntries()][0]!], [sum], 'gradient');
         sum.dispose();
         stepper.clear();
       }

@@ -208,6 +208,30 @@ describe.each(PRESENT)('an in-place optimizer on $backend', ({ backend, makeInPl
     expect([...given]).toEqual(new Array(16).fill(1));
   });
 
+  it('asks for each gradient when the weight before has its new value, and says so', () => {
+    const weights = [1, 2, 3].map(value => tf.variable(tf.fill([20], value), true, `optimized_${names++}`));
+    const optimizer = makeInPlace(tf.train.sgd(1), weights)!;
+    const values = (): number[] => weights.map(weight => weight.dataSync()[0]!);
+    const seen: number[][] = [];
+    function* inTurn(): Generator<tf.Tensor | undefined> {
+      for (const place of weights.keys()) {
+        seen.push(values());
+        yield place === 1 ? undefined : tf.ones([20]);
+      }
+    }
+    const stepped: number[] = [];
+    optimizer.apply(inTurn(), Number.NaN, index => {
+      expect(values()[index]).toBe(index);
+      stepped.push(index);
+    });
+    expect(seen).toEqual([
+      [1, 2, 3],
+      [0, 2, 3],
+      [0, 2, 3],
+    ]);
+    expect(stepped).toEqual([0, 2]);
+  });
+
   it('is seen by the products of a weight that was multiplied with before', () => {
     const weight = tf.variable(tf.ones([4, 3]), true, `optimized_${names++}`);
     const optimizer = makeInPlace(tf.train.sgd(1), [weight])!;

@@ -38,15 +38,18 @@ class ResourceOptimizer implements InPlaceOptimizer {
     this.#learningRate = learningRate;
   }
 
-  apply(gradients: readonly (tf.Tensor | undefined)[], learningRate: number): void {
+  apply(...[gradients, learningRate, onStepped]: Parameters<InPlaceOptimizer['apply']>): void {
     if (!Number.isNaN(learningRate)) this.#learningRate = learningRate;
     if (this.#slots.length === 0) this.#slots = this.#variables.map(variable => this.#initialSlots(variable));
     tf.tidy(() => {
       const update = this.#rule.begin(this.iterations, this.#learningRate);
-      for (const [index, gradient] of gradients.entries()) {
+      let next = 0;
+      for (const gradient of gradients) {
+        const index = next++;
         if (gradient === undefined) continue;
         const slots = this.#slots[index]!.map(({ handle }) => handle);
         this.#held(this.#variables[index]!).update(handle => update(handle, slots, gradient));
+        onStepped?.(index);
       }
     });
     this.iterations += 1;

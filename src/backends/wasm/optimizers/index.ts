@@ -37,7 +37,7 @@ class HeapOptimizer implements InPlaceOptimizer {
     this.#learningRate = learningRate;
   }
 
-  apply(gradients: readonly (tf.Tensor | undefined)[], learningRate: number): void {
+  apply(...[gradients, learningRate, onStepped]: Parameters<InPlaceOptimizer['apply']>): void {
     if (!Number.isNaN(learningRate)) this.#learningRate = learningRate;
     if (this.#slots.length === 0) {
       this.#slots = this.#variables.map(({ shape }) =>
@@ -45,8 +45,12 @@ class HeapOptimizer implements InPlaceOptimizer {
       );
     }
     const scalars = this.#rule.begin(this.#learningRate);
-    for (const [index, gradient] of gradients.entries()) {
-      if (gradient !== undefined) this.#step(index, gradient, scalars);
+    let next = 0;
+    for (const gradient of gradients) {
+      const index = next++;
+      if (gradient === undefined) continue;
+      this.#step(index, gradient, scalars);
+      onStepped?.(index);
     }
     this.iterations += 1;
   }
