@@ -11,6 +11,8 @@ import { registerWasmTrainingKernels } from '#internal/backends/wasm/kernels/ind
 export const RELATIVE_ERROR = 1e-5;
 /** For results that are zero but for rounding. */
 export const ABSOLUTE_ERROR = 1e-6;
+/** The same bound by what was added up, which is larger than the sum where summands cancel: some sixteen roundings. */
+const SUM_ERROR = 1e-6;
 
 export interface Result {
   readonly shape: number[];
@@ -37,8 +39,34 @@ export async function resultsOn(backend: 'cpu' | 'wasm', compute: () => tf.Tenso
   return results;
 }
 
-/** Fails unless both backends agree on shapes, element types and values, and wasm disposes what it makes. */
-export async function expectSame(compute: () => tf.Tensor[], relativeError = RELATIVE_ERROR): Promise<void> {
+/** Reproducible numbers in [-1, 1), or their sizes. */
+export type Numbers = typeof values;
+
+/**
+ * As `expectSame`, for results that are sums of products: one of hundreds of summands may be as good as zero, but not its rounding.
+ *
+ * @param compute on the numbers that it is given
+ */
+export async function expectSameSums(compute: (numbers: Numbers) => tf.Tensor[]): Promise<void> {
+  const sizes: Numbers = (shape, seed) => tf.abs(values(shape, seed));
+  const summed = await resultsOn('cpu', () => compute(sizes));
+  await expectSame(
+    () => compute(values),
+    SUM_ERROR,
+    summed.map(({ values: sums }) => sums),
+  );
+}
+
+/**
+ * Fails unless both backends agree on shapes, element types and values, and wasm disposes what it makes.
+ *
+ * @param scales see `expectClose`; by default the values themselves
+ */
+export async function expectSame(
+  compute: () => tf.Tensor[],
+  relativeError = RELATIVE_ERROR,
+  scales?: readonly (readonly number[])[],
+): Promise<void> {
   const expected = await resultsOn('cpu', compute);
   await use('wasm');
   const before = allocations();
@@ -48,7 +76,7 @@ export async function expectSame(compute: () => tf.Tensor[], relativeError = REL
     expected.map(({ shape, dtype }) => ({ shape, dtype })),
   );
   for (const [index, { values }] of expected.entries()) {
-    expectClose(actual[index]?.values ?? [], values, relativeError);
+    expectClose(actual[index]?.values ?? [], values, relativeError, '', scales?.[index] ?? values);
   }
 }
 
