@@ -82,18 +82,25 @@ export class WeightFactors {
     this.#others.set(weight, joined);
   }
 
-  /** The gradient of a weight, or of some rows, over the samples of all whose factors are here, if there are any. The caller's. */
+  /**
+   * The gradient of a weight, or of some rows, over the samples of all whose factors are here, if there are any, and lets go of them.
+   * The caller's.
+   */
   compute(weight: number, rows: RowRange | undefined): tf.Tensor | undefined {
     const others = this.#others.get(weight) ?? [];
     const own = this.#own.get(weight);
     if (own === undefined && others.length === 0) return undefined;
     // A user's layer may make a gradient otherwise in one replica, which then computes here what it has no kernel for.
     const computation = own?.computation ?? PLAIN_FACTORS;
-    return tf.tidy(() => {
+    const gradient = tf.tidy(() => {
       const ownFactors = this.of(weight, rows);
       const all = ownFactors === undefined ? others : [ownFactors, ...others];
       return computation.product(...joinFactors(computation, all));
     });
+    if (own !== undefined) tf.dispose([...own.factors]);
+    this.#own.delete(weight);
+    this.#others.delete(weight);
+    return gradient;
   }
 
   clear(): void {

@@ -68,7 +68,6 @@ export class WeightGradients {
       this.#computeFactors(entry);
       yield this.#sumsFor(entry).get(entry.weight);
     }
-    this.#factors.clear();
   }
 
   /** An entry's gradient has done its work; one that stands in the list again, for a weight of several nested models, has not. */
@@ -223,7 +222,6 @@ export class WeightGradients {
   /** Computes what was kept as factors, over the samples of all replicas, for the weights that this one steps. */
   computeFactors(): void {
     for (const stepped of this.#steppedBy(this.#spec.stage)) this.#computeFactors(stepped);
-    this.#factors.clear();
   }
 
   #computeFactors(stepped: SteppedWeight): void {

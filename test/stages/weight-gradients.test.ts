@@ -72,7 +72,10 @@ describeOnBackends('weight gradients', name => {
     }
 
     /** Two replicas of a stage with two weights. */
-    function replicas(sharesOf: (weight: number) => readonly WeightShare[]): {
+    function replicas(
+      sharesOf: (weight: number) => readonly WeightShare[],
+      positionsOf: (weight: number) => readonly number[] = weight => [weight],
+    ): {
       gradients: WeightGradients[];
       variables: tf.Variable[];
     } {
@@ -82,7 +85,7 @@ describeOnBackends('weight gradients', name => {
         layer: 0,
         weight,
         order: weight,
-        positions: [weight],
+        positions: positionsOf(weight),
         shares: sharesOf(weight),
         frozen: false,
       }));
@@ -209,6 +212,23 @@ describeOnBackends('weight gradients', name => {
       expect(turns.next().done).toBe(true);
       stepper.clear();
       tf.dispose([variables, x, dz]);
+    });
+
+    it('are computed once for a weight that is stepped twice, as in two nested models', () => {
+      const { gradients, variables } = replicas(whole, weight => [weight, 2 + weight]);
+      const [x, dz] = [uniform([2, INPUTS], 1), uniform([2, UNITS], 2)];
+      const expected = tf.tidy(() => tf.matMul(x as tf.Tensor2D, dz as tf.Tensor2D, true));
+      const stepper = gradients[1]!;
+      const { numTensors } = tf.memory();
+      stepper.addFromReplica([undefined, x, dz]);
+      let entry = 0;
+      for (const gradient of stepper.ofEntries()) {
+        expectTensorsClose([gradient!], [expected], 'gradient');
+        stepper.release(entry++);
+      }
+      expect(entry).toBe(2);
+      expect(tf.memory().numTensors).toBe(numTensors);
+      tf.dispose([variables, x, dz, expected]);
     });
 
     it('are computed where this replica has no samples, or no product', () => {
