@@ -15,20 +15,12 @@ import type * as tf from '@tensorflow/tfjs';
 import type { Backend } from '../backends/index.js';
 import { StateError } from '../errors.js';
 import type { SharedWeights } from '../protocol/shared-weights.js';
-import {
-  type OptimizerEntry,
-  optimizerEntries,
-  type StageSpec,
-  type SteppedWeight,
-  steppedByStage,
-} from '../protocol/stage-spec.js';
+import { type StageSpec, type SteppedWeight, steppedByStage } from '../protocol/stage-spec.js';
 import { Arena } from '../transport/index.js';
 import type { StageLayers } from './layers.js';
 import type { SteppedVariables } from './stepped-variables.js';
 
 interface Place {
-  /** Position in `StageSpec.trainable`. */
-  readonly weight: number;
   readonly variable: tf.Variable;
   readonly data: Float32Array<SharedArrayBuffer>;
 }
@@ -40,11 +32,10 @@ export class ReplicaWeights {
   readonly #stepped: ReadonlyMap<number, readonly SteppedWeight[]>;
   /** Where whole weights lie, by position in `StageSpec.trainable`. */
   readonly #wholes: ReadonlyMap<number, Place>;
-  /** Where what this replica steps lies. */
-  readonly #own: readonly Place[];
-  readonly #entries: readonly OptimizerEntry[];
-  /** Weights that were written in the present step. */
-  readonly #isPublished = new Set<number>();
+  /** Where what this replica steps lies, by position. */
+  readonly #own: ReadonlyMap<number, Place>;
+  /** What was written of it in the present step. */
+  readonly #published = new Set<number>();
   /** Of divided weights, by position: how many of the other replicas have written their rows of the present step. */
   readonly #written = new Map<number, number>();
 
@@ -62,38 +53,34 @@ export class ReplicaWeights {
       const byteOffset = byteOffsets.get(ref.order);
       if (byteOffset === undefined)
         throw new StateError(`Weight ${ref.order} has no place in shared memory.`);
-      return { weight, variable, data: new Float32Array(buffer, byteOffset, variable.size) };
+      return { variable, data: new Float32Array(buffer, byteOffset, variable.size) };
     };
     this.#backend = backend;
     this.#spec = spec;
     this.#stepped = steppedByStage(spec);
-    this.#entries = optimizerEntries(spec);
     const all = [...this.#stepped.values()].flat();
     this.#wholes = new Map(all.map(({ weight }) => [weight, wholeOf(weight)]));
-    this.#own = this.#stepped.get(spec.stage)!.map(({ weight, rows }): Place => {
+    const ownOf = ({ weight, rows }: SteppedWeight): Place => {
       const whole = this.#wholes.get(weight)!;
       if (rows === undefined) return whole;
       const rowSize = whole.variable.shape[1]!;
       const data = whole.data.subarray(rows.begin * rowSize, rows.end * rowSize);
-      return { weight, variable: stepped.part(weight), data };
-    });
+      return { variable: stepped.part(weight), data };
+    };
+    this.#own = new Map(this.#stepped.get(spec.stage)!.map(each => [each.weight, ownOf(each)]));
   }
 
-  /** Writes what this replica has just stepped, by its place in the optimizer's list, while it is in the cache. */
-  publishEntry(entry: number): void {
-    const { weight } = this.#entries[entry]!;
-    this.#publish(this.#own.find(place => place.weight === weight)!);
+  /** Writes a weight, by position, that this replica has just stepped: it is in the cache. */
+  publish(weight: number): void {
+    const { variable, data } = this.#own.get(weight)!;
+    this.#backend.toSlot(variable, data);
+    this.#published.add(weight);
   }
 
   /** Writes what had no gradient in this step: nobody else has its first value. */
   publishOthers(): void {
-    for (const place of this.#own) if (!this.#isPublished.has(place.weight)) this.#publish(place);
-    this.#isPublished.clear();
-  }
-
-  #publish({ weight, variable, data }: Place): void {
-    this.#backend.toSlot(variable, data);
-    this.#isPublished.add(weight);
+    for (const weight of this.#own.keys()) if (!this.#published.has(weight)) this.publish(weight);
+    this.#published.clear();
   }
 
   /** Reads what the replica of stage `peer` has stepped. */
@@ -123,6 +110,6 @@ export class ReplicaWeights {
   /** Forgets a step that broke off: all weights are set anew. */
   reset(): void {
     this.#written.clear();
-    this.#isPublished.clear();
+    this.#published.clear();
   }
 }

@@ -135,8 +135,8 @@ export class StageStep {
       if (norm > clipNorm) gradients.scale(clipNorm / norm);
     }
     optimizer.apply(gradients.ofEntries(), learningRate, entry => {
-      gradients.release(entry);
-      replicaWeights?.publishEntry(entry);
+      const weight = gradients.release(entry);
+      if (weight !== undefined) replicaWeights?.publish(weight);
     });
     replicaWeights?.publishOthers();
     gradients.setLocalCopies();

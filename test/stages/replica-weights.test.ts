@@ -56,7 +56,7 @@ describeOnBackends('a weight that three replicas divide', name => {
     for (const [replica, { stepped, weights }] of all.entries()) {
       const [part] = stepped.variables;
       tf.tidy(() => part!.assign(tf.fill(part!.shape, 10 * number + replica)));
-      if (isStepped) weights.publishEntry(0);
+      if (isStepped) weights.publish(0);
       weights.publishOthers();
     }
   }
