@@ -45,9 +45,10 @@ async function prepare() {
     { onWait: owner => say(`waiting for another run in this clone (${owner})`) },
   );
   // Only now: the set-up resolves packages that the first step has installed.
-  const { ensureNativeTensorflow } = await import('../src/setup/index.js');
-  const outcome = await ensureNativeTensorflow({ projectDirectory: clone.root });
-  return outcome.state === 'ready';
+  const { ensureKernels, ensureNativeTensorflow } = await import('../src/setup/index.js');
+  const { state, report } = await ensureNativeTensorflow({ projectDirectory: clone.root });
+  if (report?.native) await ensureKernels(report.native, { projectDirectory: clone.root });
+  return state === 'ready';
 }
 
 /**

@@ -1,5 +1,6 @@
 /**
- * What is fused on which backend, as data: one row a kernel. Tests hold the rows against what is registered and against what
+ * What is fused on which backend, as data: one row a kernel. Those `OfOps` stand in where Millrace's own
+ * ops have not been compiled. Tests hold the rows against what is registered and against what
  * each kernel does.
  */
 import type { BackendName } from '../protocol/stage-spec.js';
@@ -43,6 +44,12 @@ export const FUSED_KERNELS: readonly FusedKernelRow[] = [
     separatesWeights: true,
   },
   {
+    kernel: 'MillraceLayerNormOfOps',
+    backends: TENSORFLOW,
+    usedBy: ['LayerNormalization'],
+    separatesWeights: true,
+  },
+  {
     kernel: 'MillraceActivationOfOutput',
     backends: TENSORFLOW,
     usedBy: ['Activation', 'ReLU', 'Softmax'],
@@ -57,6 +64,7 @@ export const FUSED_KERNELS: readonly FusedKernelRow[] = [
   { kernel: 'MillraceEmbedding', backends: TENSORFLOW, usedBy: ['Embedding'], separatesWeights: true },
   { kernel: 'MillraceSimpleRnn', backends: TENSORFLOW, usedBy: ['SimpleRNN'], separatesWeights: true },
   { kernel: 'MillraceLstm', backends: TENSORFLOW, usedBy: ['LSTM'], separatesWeights: true },
+  { kernel: 'MillraceLstmOfOps', backends: TENSORFLOW, usedBy: ['LSTM'], separatesWeights: true },
   { kernel: 'MillraceHeapLstm', backends: ['wasm'], usedBy: ['LSTM'], separatesWeights: true },
   { kernel: 'MillraceGru', backends: TENSORFLOW, usedBy: ['GRU'], separatesWeights: true },
   { kernel: 'MillraceHeapGru', backends: ['wasm'], usedBy: ['GRU'], separatesWeights: true },

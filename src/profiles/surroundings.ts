@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { readKernelsReport } from '../setup/index.js';
 
 /** How the engine was started. */
 export interface EngineFacts {
@@ -26,6 +27,8 @@ export interface Surroundings {
   readonly nodeFlags: readonly string[];
   /** Whether layers run in fused kernels. */
   readonly fused: string;
+  /** Which build of Millrace's own ops TensorFlow has, empty where it has none. */
+  readonly kernels: string;
   readonly engine: readonly string[];
   /** Content of each set-up module, since a layer's class says nothing of its code. */
   readonly setup: readonly string[];
@@ -46,10 +49,16 @@ export async function describeSurroundings({
     cores: availableParallelism(),
     nodeFlags: [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''],
     fused: process.env['MILLRACE_FUSED'] ?? '',
+    kernels: kernelsInUse(),
     engine: warnings,
     setup: await Promise.all(setup.map(digestOf)),
     tracedLayers: [...tracedLayers].sort(),
   };
+}
+
+function kernelsInUse(): string {
+  const report = process.env['MILLRACE_KERNELS'] === '0' ? null : readKernelsReport();
+  return report?.ok === true ? report.key : '';
 }
 
 async function ownVersion(): Promise<string> {

@@ -99,3 +99,21 @@ export function addonPath(nodeApiVersion) {
 export function locateAddon(tfjsNode, nodeApiVersion = Number(process.versions.napi)) {
   return path.join(tfjsNode.directory, addonPath(addonNodeApiVersion(tfjsNode, nodeApiVersion)));
 }
+
+/**
+ * Where Millrace's own kernels are, or would be, for the copy that the set-up works on; null without one.
+ * @returns {string | null}
+ */
+export function locateKernels() {
+  const tfjsNode = locateTfjsNode();
+  return tfjsNode && kernelsFor(locateAddon(tfjsNode));
+}
+
+/**
+ * Where the set-up puts Millrace's own kernels: beside the addon, from where they find the same TensorFlow.
+ * @param {string} addon
+ * @returns {string}
+ */
+export function kernelsFor(addon) {
+  return path.join(path.dirname(addon), 'millrace_kernels.node');
+}

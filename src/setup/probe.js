@@ -16,13 +16,35 @@ const PROBE_TIMEOUT_MS = 60_000;
  * @typedef {(packageDirectory: string) => Promise<WorkingProbe | FailedProbe>} Probe
  */
 
+/** @typedef {{ timeoutMs?: number }} ProbeOptions */
+
 /**
  * @param {string} packageDirectory
- * @param {{ timeoutMs?: number }} [options]
+ * @param {ProbeOptions} [options]
  * @returns {Promise<WorkingProbe | FailedProbe>}
  */
-export async function probeTfjsNode(packageDirectory, options = {}) {
-  const childPath = fileURLToPath(new URL('./probe-child.js', import.meta.url));
+export async function probeTfjsNode(packageDirectory, options) {
+  return await probeWith('./probe-child.js', packageDirectory, options);
+}
+
+/**
+ * Whether the kernels beside tfjs-node's addon work.
+ * @param {string} packageDirectory
+ * @param {ProbeOptions} [options]
+ * @returns {Promise<WorkingProbe | FailedProbe>}
+ */
+export async function probeKernels(packageDirectory, options) {
+  return await probeWith('./probe-kernels-child.js', packageDirectory, options);
+}
+
+/**
+ * @param {string} child
+ * @param {string} packageDirectory
+ * @param {ProbeOptions} [options]
+ * @returns {Promise<WorkingProbe | FailedProbe>}
+ */
+async function probeWith(child, packageDirectory, options = {}) {
+  const childPath = fileURLToPath(new URL(child, import.meta.url));
   const result = await runCommand(process.execPath, [childPath], {
     timeoutMs: options.timeoutMs ?? PROBE_TIMEOUT_MS,
     env: {

@@ -132,6 +132,25 @@ describe('the diagnosis', () => {
     expect(await of('v22.1.0')).toBe(true);
   });
 
+  it("tells what became of Millrace's own kernels, and what to do where they are not there", async () => {
+    const check = async (name: BackendCheck['name']) => loading(name);
+    const kernels = {
+      key: 'k',
+      ok: false,
+      detail: 'found no C++ compiler',
+      remedy: 'install a C++ compiler',
+    };
+    const diagnosis = await examine({ env: {}, check, report: REPORT, kernels });
+    expect(formatDiagnosis(diagnosis)).toContain('kernels: failed: found no C++ compiler');
+    expect(diagnosis.advice).toEqual([
+      "Install a C++ compiler. Then run 'npx millrace setup' to compile Millrace's own kernels.",
+    ]);
+    const compiled = { ...kernels, ok: true, detail: 'compiled with g++ 12', remedy: null };
+    const later = await examine({ env: {}, check, report: REPORT, kernels: compiled });
+    expect(formatDiagnosis(later)).toContain('kernels: compiled with g++ 12');
+    expect(later.advice).toEqual([]);
+  });
+
   it('is printed with every fact', async () => {
     const check = async (name: BackendCheck['name']): Promise<BackendCheck> => {
       if (name !== 'wasm') return name === 'tensorflow' ? failing(name) : loading(name);

@@ -1,8 +1,14 @@
 /** The engines that a shared suite runs on, and how the main thread changes between them. */
+
+import { existsSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe } from 'vitest';
-import { prepareAddon } from '#internal/backends/tensorflow/index.js';
+import { loadKernels, prepareAddon } from '#internal/backends/tensorflow/index.js';
 import { loadWasmBackend } from '#internal/backends/wasm/index.js';
+import { locateKernels } from '#internal/setup/index.js';
+
+/** Whether the set-up has compiled Millrace's own ops, which a machine without a C++ compiler goes without. */
+export const HAS_KERNELS = existsSync(locateKernels() ?? '');
 
 export type BackendName = 'tensorflow' | 'wasm' | 'cpu';
 
@@ -40,6 +46,7 @@ export async function useBackend(name: BackendName): Promise<void> {
     prepareAddon();
     await import('@tensorflow/tfjs-node');
     await tf.setBackend('tensorflow');
+    loadKernels();
   } else if (name === 'wasm') {
     await loadWasmBackend();
   } else {

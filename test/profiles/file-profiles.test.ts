@@ -1,10 +1,11 @@
 /** Measured times in files: found under the same facts and no others, and no trouble of the file system is anybody's. */
 import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { FileProfiles, MOST_FILES } from '#internal/profiles/file-profiles.js';
 import { describeSurroundings, type Surroundings } from '#internal/profiles/surroundings.js';
 import type { ProfiledSize, ProfileFacts } from '#internal/scheduler/driver/profile-store.js';
+import { HAS_KERNELS } from '../helpers/backends.js';
 import { temporaryDirectory } from '../io/support.js';
 
 const FACTS: ProfileFacts = {
@@ -24,6 +25,7 @@ const SURROUNDINGS: Surroundings = {
   processor: 'A Processor',
   cores: 2,
   fused: '',
+  kernels: '',
   engine: [],
   setup: [],
 };
@@ -196,5 +198,13 @@ describe('the surroundings', () => {
     });
     await writeFile(module, 'export const one = 2;');
     expect((await describe()).setup).not.toEqual(first.setup);
+  });
+
+  it.runIf(HAS_KERNELS)("tell whether Millrace's own ops are there", async () => {
+    const describe = () => describeSurroundings({ warnings: [], setup: [], tracedLayers: [] });
+    expect((await describe()).kernels).toMatch(/^[0-9a-f]{16}$/);
+    vi.stubEnv('MILLRACE_KERNELS', '0');
+    expect((await describe()).kernels).toBe('');
+    vi.unstubAllEnvs();
   });
 });

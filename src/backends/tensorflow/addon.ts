@@ -14,6 +14,7 @@ import { createRequire } from 'node:module';
 import { BackendError } from '../../errors.js';
 import { locateAddon, locateTfjsNode } from '../../setup/index.js';
 import { ATTRIBUTE_NAMES, type AttributeName } from './attribute-names.js';
+import { openKernels } from './kernels.js';
 import { type GuardedBinding, guardBinding } from './onednn-guard.js';
 
 const requireFromHere = createRequire(import.meta.url);
@@ -85,6 +86,7 @@ export function prepareAddon(): PreparedAddon {
   const module = requireFromHere.cache[requireFromHere.resolve(path)];
   if (!loadedBefore && module !== undefined) module.exports = guardBinding(addon);
   for (const name of ATTRIBUTE_NAMES) enterAttributeName(addon, name);
+  openKernels();
   const hasOneThread = Object.entries(THREADS).every(([variable, count]) => process.env[variable] === count);
   prepared = { version: addon.TF_Version ?? 'unknown', loadedBefore, hasOneThread };
   return prepared;

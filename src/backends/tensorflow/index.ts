@@ -5,8 +5,9 @@ import { assertOneTensorflowBuild, provideRemovedNodeUtilities } from '../../set
 import { tf } from '../../tf.js';
 import type { Backend } from '../backend.js';
 import { isFusionOn } from '../fusion.js';
-import { fusedOperations } from './fused/index.js';
+import { fusedOperations, registerSoftmaxGradient } from './fused/index.js';
 import { type RecordableBinding, recordable, recordParts } from './graph/index.js';
+import { hasKernels, loadKernels } from './kernels.js';
 import { accumulateInPlace, copy, slotUpdate } from './memory.js';
 import { type GuardedBinding, guardBinding } from './onednn-guard.js';
 import { resourceOptimizer } from './optimizers/index.js';
@@ -14,6 +15,7 @@ import { type NodeBackend, rawOps } from './raw-ops.js';
 
 export { type PreparedAddon, prepareAddon } from './addon.js';
 export { registerDenseBincount } from './dense-bincount.js';
+export { hasKernels, loadKernels } from './kernels.js';
 
 /** Up to so many elements, reading them out and copying them into a slot, 1 to 2 µs, costs less than an op's call, 7 to 10. */
 const MOST_ELEMENTS_READ = 1024;
@@ -44,6 +46,10 @@ export async function loadTensorflowBackend(): Promise<Backend> {
   const { binding } = backend;
   const raw = rawOps();
   const update = slotUpdate(raw);
+  if (isFusionOn()) {
+    loadKernels();
+    if (hasKernels()) registerSoftmaxGradient();
+  }
 
   return {
     name: 'tensorflow',

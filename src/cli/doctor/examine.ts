@@ -8,9 +8,11 @@ import {
   isSupportedNode,
   locateTfjsNode,
   OLDEST_NODE,
+  readKernelsReport,
   readSetupReport,
   remediesOf,
 } from '../../setup/index.js';
+import type { KernelsReport } from '../../setup/kernels-report.js';
 import type { Origin } from '../../setup/report.js';
 import { type BackendCheck, checkBackend } from './check-backend.js';
 
@@ -21,6 +23,8 @@ export interface NativeStatus {
   readonly obtainedBy: Origin | null;
   readonly madeFrom: string | null;
   readonly attempts: readonly { readonly way: string; readonly ok: boolean; readonly detail: string }[];
+  /** What became of Millrace's own kernels for it, null when no set-up has compiled any. */
+  readonly kernels: Pick<KernelsReport, 'ok' | 'detail' | 'remedy'> | null;
 }
 
 export interface Diagnosis {
@@ -46,12 +50,14 @@ export interface ExamineOptions {
   readonly nodeVersion?: string;
   readonly check?: (name: BackendName) => Promise<BackendCheck>;
   readonly report?: ReturnType<typeof readSetupReport>;
+  readonly kernels?: KernelsReport | null;
 }
 
 export async function examine(options: ExamineOptions = {}): Promise<Diagnosis> {
   const forced = forcedBackend(options.env);
   const nodeVersion = options.nodeVersion ?? process.version;
   const report = options.report === undefined ? readSetupReport() : options.report;
+  const kernels = options.kernels === undefined ? readKernelsReport() : options.kernels;
   const backends: BackendCheck[] = [];
   // One after another: each is a process that uses all cores for a moment.
   for (const name of BACKEND_NAMES) backends.push(await (options.check ?? checkBackend)(name));
@@ -70,6 +76,7 @@ export async function examine(options: ExamineOptions = {}): Promise<Diagnosis> 
       obtainedBy: report?.native?.origin ?? null,
       madeFrom: report?.native?.madeFrom ?? null,
       attempts: (report?.attempts ?? []).map(({ way, ok, detail }) => ({ way, ok, detail })),
+      kernels: kernels && { ok: kernels.ok, detail: kernels.detail, remedy: kernels.remedy },
     },
     backends,
     used: usable[0]?.name ?? null,
@@ -78,7 +85,7 @@ export async function examine(options: ExamineOptions = {}): Promise<Diagnosis> 
 }
 
 function advise(diagnosis: Omit<Diagnosis, 'advice'>, remedies: readonly string[] | null): string[] {
-  const { node, forced, backends, used, machine } = diagnosis;
+  const { node, forced, backends, used, machine, native } = diagnosis;
   const advice: string[] = [];
   if (!node.supported) advice.push(`Install Node ${OLDEST_NODE} or later; this is ${node.version}.`);
   const tensorflow = backends.find(({ name }) => name === 'tensorflow');
@@ -88,6 +95,11 @@ function advise(diagnosis: Omit<Diagnosis, 'advice'>, remedies: readonly string[
       ...ways,
       `Run 'npx millrace setup' to ${remedies === null ? 'get' : 'try again for'} native TensorFlow.`,
     );
+  }
+  if (tensorflow?.loads === true && native.kernels?.ok === false) {
+    const { remedy } = native.kernels;
+    const how = remedy === null ? 'Run' : `${capitalized(remedy)} Then run`;
+    advice.push(`${how} 'npx millrace setup' to compile Millrace's own kernels.`);
   }
   if (forced !== null && used === null) {
     advice.push(

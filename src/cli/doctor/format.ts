@@ -51,6 +51,9 @@ function formatNative({ native }: Diagnosis): string[] {
     line('native', `tfjs-node ${native.tfjsNodeVersion}, TensorFlow ${how}`),
     ...(native.madeFrom === null ? [] : [more(`from ${native.madeFrom}`)]),
     ...native.attempts.map(({ way, ok, detail }) => more(`${way}: ${ok ? '' : 'failed: '}${detail}`)),
+    ...(native.kernels === null
+      ? []
+      : [more(`kernels: ${native.kernels.ok ? '' : 'failed: '}${native.kernels.detail}`)]),
   ];
 }
 

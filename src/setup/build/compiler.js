@@ -1,5 +1,5 @@
 /**
- * Finds the C++ compiler and calls it directly on the addon's two source files. node-gyp is left out on purpose: it
+ * Finds the C++ compiler and calls it directly, on the addon's two source files and on Millrace's kernels. node-gyp is left out on purpose: it
  * needs make and Python modules, and would download Node's headers where it does not find them.
  */
 import path from 'node:path';
@@ -51,13 +51,22 @@ export async function findCompiler(env) {
 
 /** @param {CompileJob} job */
 export async function compileAddon(job) {
-  const result = await runCommand(job.compiler.command, compilerArguments(job), {
+  await runCompiler(job.compiler, compilerArguments(job), { cwd: path.dirname(job.addon), env: job.env });
+}
+
+/**
+ * @param {Compiler} compiler
+ * @param {readonly string[]} args all of them, the leading ones too
+ * @param {{ cwd: string, env: NodeJS.ProcessEnv }} place
+ */
+export async function runCompiler(compiler, args, { cwd, env }) {
+  const result = await runCommand(compiler.command, args, {
     timeoutMs: COMPILE_TIMEOUT_MS,
-    cwd: path.dirname(job.addon),
-    env: job.env,
+    cwd,
+    env,
   });
   if (result.ok) return;
-  throw new SetupError(`the compiler failed (${job.compiler.description}): ${failureLine(result)}`, {
+  throw new SetupError(`the compiler failed (${compiler.description}): ${failureLine(result)}`, {
     remedy: 'use a compiler for C++17, such as g++ 8 or clang 7 and later',
   });
 }

@@ -1,8 +1,8 @@
 /** Every lowered layer against tfjs's own path: outputs, gradients of input and weights, and what training does to weights. */
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
-import { beforeAll, describe, expect, it, vi } from 'vitest';
-import { backends, useBackend } from '../../helpers/backends.js';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { backends, HAS_KERNELS, useBackend } from '../../helpers/backends.js';
 import { integers } from '../../helpers/data.js';
 import { expectSameLayer } from './layer-oracle.js';
 
@@ -32,6 +32,12 @@ async function forAll<T>(
     { numRuns },
   );
 }
+
+/** With ops of Millrace's own and without. */
+const WAYS = [
+  ...(HAS_KERNELS ? [{ kernels: '', layerNorm: 'MillraceLayerNorm' }] : []),
+  { kernels: '0', layerNorm: 'MillraceLayerNormOfOps' },
+];
 
 describe.skipIf(!backends().includes('tensorflow'))('a lowered layer computes what tfjs computes', () => {
   beforeAll(() => useBackend('tensorflow'));
@@ -197,24 +203,27 @@ describe.skipIf(!backends().includes('tensorflow'))('a lowered layer computes wh
     expect(await expectSameLayer({ make, shape: [1, 4] })).toContain('MillraceBatchNorm');
   });
 
-  it('layer norm over the last axis, and nothing else', async () => {
-    const cases = fc.record({
-      shape: fc.array(size(5), { minLength: 2, maxLength: 4 }),
-      epsilon: fc.constantFrom(1e-3, 1e-2),
-      seed,
-    });
-    await forAll(cases, async ({ shape, epsilon, seed }) => {
-      const make = () => layers.layerNormalization({ epsilon });
-      const wide = [...shape.slice(0, -1), shape.at(-1)! + 2];
-      expect(await expectSameLayer({ make, shape: wide, seed, tolerance: 1e-4 })).toEqual([
-        'MillraceLayerNorm',
-      ]);
-    });
-    for (const args of [{ axis: 1 }, { axis: [1, 2] }]) {
-      const make = () => layers.layerNormalization(args);
-      expect(await expectSameLayer({ make, shape: [3, 4, 5] })).toEqual([]);
-    }
-  });
+  it.each(WAYS)(
+    'layer norm over the last axis, and nothing else, by $layerNorm',
+    async ({ kernels, layerNorm }) => {
+      vi.stubEnv('MILLRACE_KERNELS', kernels);
+      const cases = fc.record({
+        shape: fc.array(size(5), { minLength: 2, maxLength: 4 }),
+        epsilon: fc.constantFrom(1e-3, 1e-2),
+        seed,
+      });
+      await forAll(cases, async ({ shape, epsilon, seed }) => {
+        const make = () => layers.layerNormalization({ epsilon });
+        const wide = [...shape.slice(0, -1), shape.at(-1)! + 2];
+        expect(await expectSameLayer({ make, shape: wide, seed, tolerance: 1e-4 })).toEqual([layerNorm]);
+      });
+      for (const args of [{ axis: 1 }, { axis: [1, 2] }]) {
+        const make = () => layers.layerNormalization(args);
+        expect(await expectSameLayer({ make, shape: [3, 4, 5] })).toEqual([]);
+      }
+      vi.unstubAllEnvs();
+    },
+  );
 
   it('activations, also at 0 and at the ends of their ranges', async () => {
     const cases = fc.record({
@@ -312,7 +321,8 @@ describe.skipIf(!backends().includes('tensorflow'))('a lowered layer computes wh
 
 const RECURRENT = [
   { backend: 'tensorflow', kind: 'simpleRNN', kernel: 'MillraceSimpleRnn' },
-  { backend: 'tensorflow', kind: 'lstm', kernel: 'MillraceLstm' },
+  ...(HAS_KERNELS ? [{ backend: 'tensorflow', kind: 'lstm', kernel: 'MillraceLstm' } as const] : []),
+  { backend: 'tensorflow', kind: 'lstm', kernel: 'MillraceLstmOfOps' },
   { backend: 'tensorflow', kind: 'gru', kernel: 'MillraceGru' },
   { backend: 'wasm', kind: 'lstm', kernel: 'MillraceHeapLstm' },
   { backend: 'wasm', kind: 'gru', kernel: 'MillraceHeapGru' },
@@ -322,7 +332,11 @@ const PRESENT = RECURRENT.filter(({ backend }) => backends().includes(backend));
 describe.each(PRESENT)(
   'a lowered $kind on $backend computes what tfjs computes',
   ({ backend, kind, kernel }) => {
-    beforeAll(() => useBackend(backend));
+    beforeAll(async () => {
+      await useBackend(backend);
+      vi.stubEnv('MILLRACE_KERNELS', kernel.endsWith('OfOps') ? '0' : '');
+    });
+    afterAll(() => void vi.unstubAllEnvs());
 
     const settings = {
       units: size(9),

@@ -1,167 +1,122 @@
 /**
- * A whole LSTM layer (Hochreiter & Schmidhuber 1997; gates as in tfjs) as one kernel: a graph forward and one back, where tfjs
- * records about 25 operations a step and replays them in twice as many.
+ * A whole LSTM layer (Hochreiter & Schmidhuber 1997; gates as in tfjs) as one kernel: a graph forward and one back, of one product and one op
+ * of Millrace's own a time step.
  *
  *     z = x·K + h·R + b      i, f, g, o = σ(z₀), σ(z₁), φ(z₂), σ(z₃)      c′ = f·c + i·g      h′ = o·φ(c′)
  *
  * The input's part of z is one product over all steps. The gradient goes back through time once, for B, and leaves dz of
  * every step; the gradients of K, R and b are products of it over all steps, and so are W's alone.
- *
- * With gates kept m times as large (see `recurrent.ts`): H = O·φ(c) is m·h, so R is divided by m, and what is
- * multiplied with a gate afterwards too.
- *
- * TensorFlow has one op over all steps for sigmoid gates, `BlockLSTMV2`, whose products are Eigen's: for 32 steps of [64, 128]
- * and back it takes 26 ms against 20 here, for [128, 128] 47 against 47, and its gradient does not part B from W.
  */
 import { tf } from '../../../tf.js';
-import type { RecurrentSettings, RecurrentWeights } from '../../fused-operations.js';
+import type { RecurrentSettings, RecurrentWeights, StepSettings } from '../../fused-operations.js';
 import { graphFunction } from '../graph/index.js';
-import { rawOps } from '../raw-ops.js';
+import { hasKernels } from '../kernels.js';
+import { type Attribute, rawOps } from '../raw-ops.js';
 import { addBias, asMatrix, biasGradient } from './dense.js';
 import { register, sharing } from './kernel.js';
+import { lstmOfOps } from './lstm-of-ops.js';
 import { matMul } from './product.js';
-import {
-  addPresent,
-  blocks,
-  forwardOf,
-  GATES,
-  inputGradient,
-  inTime,
-  joinColumns,
-  outputGradients,
-  outputOf,
-  STEP_ACTIVATIONS,
-  splitColumns,
-  stackParts,
-  stackRows,
-  swapTime,
-  timeOrder,
-  unstack,
-  unstackRows,
-} from './recurrent.js';
+import { forwardOf, inputGradient, swapTime } from './recurrent.js';
 
-/** What the gradient reads of a step: gates and candidate, and the state before and after activation. */
-interface Step {
-  readonly i: tf.Tensor;
-  readonly f: tf.Tensor;
-  readonly g: tf.Tensor;
-  readonly o: tf.Tensor;
-  readonly c: tf.Tensor;
-  readonly a: tf.Tensor;
-}
+/** The op's numbers for them. */
+const GATES: Readonly<Record<RecurrentSettings['gate'], number>> = { sigmoid: 0, hardSigmoid: 1 };
+const ACTIVATIONS: Readonly<Record<StepSettings['activation'], number>> = {
+  tanh: 0,
+  sigmoid: 1,
+  relu: 2,
+  linear: 3,
+};
 
-const STEP_PARTS = ['i', 'f', 'g', 'o', 'c', 'a'] as const satisfies (keyof Step)[];
-
-/** Factors of the columns of K, R and b. */
-function columnFactors(units: number, { gate }: RecurrentSettings): { k: tf.Tensor; r: tf.Tensor } {
-  const { factor, magnitude } = GATES[gate];
-  return {
-    k: blocks(units, factor, factor, 1, factor),
-    r: blocks(units, factor / magnitude, factor / magnitude, 1 / magnitude, factor / magnitude),
-  };
+/** What the op is told at each step, in the order of computation. */
+function stepAttributes(steps: number, settings: RecurrentSettings): Attribute[][] {
+  const raw = rawOps();
+  return Array.from({ length: steps }, (_, index) => [
+    raw.ints('gate', GATES[settings.gate]),
+    raw.ints('activation', ACTIVATIONS[settings.activation]),
+    raw.bool('sequences', settings.returnSequences),
+    raw.bool('reverse', settings.goBackwards),
+    raw.ints('steps', steps),
+    raw.ints('index', index),
+  ]);
 }
 
 /**
- * From x, K, R and perhaps b to the layer's output and what the gradient reads: K and R with their factors, x and the states
- * before each step as rows, and the parts of all steps, each [time, batch, units] in the order of computation.
+ * From x, K, R and perhaps b to the layer's output and what the gradient reads: x as rows, the states before each step as rows, gates and
+ * candidates as rows, and the cells, [time, batch, units]; all in the order of time.
  */
 const forward = graphFunction<RecurrentSettings>('lstm', ([x, kernel, recurrentKernel, bias], settings) => {
   const raw = rawOps();
-  const gate = GATES[settings.gate];
-  const activation = STEP_ACTIVATIONS[settings.activation];
-  const [batch, steps] = x!.shape as [number, number, number];
-  const units = recurrentKernel!.shape[0]!;
-  const factors = columnFactors(units, settings);
-  const k = raw.map('Mul', kernel!, factors.k);
-  const r = raw.map('Mul', recurrentKernel!, factors.r);
-  const offsets = blocks(units, gate.offset, gate.offset, 0, gate.offset);
-  const b = bias === undefined ? offsets : raw.map('AddV2', raw.map('Mul', bias, factors.k), offsets);
   const rows = asMatrix(swapTime(x!));
-  const projected = unstackRows(addBias(matMul(rows, k), b), steps);
-  const zeros = tf.zeros([batch, units]);
-  const shrink = tf.scalar(1 / gate.magnitude);
-  const done: Step[] = [];
-  const states = [zeros];
-  for (const time of timeOrder(steps, settings.goBackwards)) {
-    const z = raw.map('AddV2', matMul(states.at(-1)!, r), projected[time]!);
-    const [zi, zf, zg, zo] = splitColumns(z, 4) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
-    const [i, f, o] = [gate.apply(zi), gate.apply(zf), gate.apply(zo)];
-    const g = activation.apply(zg);
-    const sum = raw.map('AddV2', raw.map('Mul', f, done.at(-1)?.c ?? zeros), raw.map('Mul', i, g));
-    const c = gate.magnitude === 1 ? sum : raw.map('Mul', sum, shrink);
-    const a = activation.apply(c);
-    done.push({ i, f, g, o, c, a });
-    states.push(raw.map('Mul', o, a));
+  const projected = addBias(matMul(rows, kernel!), bias);
+  let state: tf.Tensor | undefined;
+  let buffers: tf.Tensor[] = [];
+  for (const attributes of stepAttributes(x!.shape[1]!, settings)) {
+    // The first step reads nothing but the projection.
+    const inputs =
+      state === undefined
+        ? Array.from({ length: 6 }, () => projected)
+        : [projected, matMul(state, recurrentKernel!), ...buffers];
+    const made = raw.many('MillraceLstmStep', attributes, inputs, 5);
+    state = made.pop();
+    buffers = made;
   }
-  return [
-    outputOf(states.slice(1), settings, shrink),
-    k,
-    r,
-    rows,
-    stackRows(inTime(states.slice(0, -1), settings)),
-    ...stackParts(done, STEP_PARTS),
-  ];
+  const [gates, cells, before, y] = buffers as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+  return [settings.returnSequences ? y : state!, rows, before, gates, cells];
 });
 
-/** From the output's gradient, R and the parts of all steps to the gradient of z as rows. */
-const backward = graphFunction<RecurrentSettings>('lstm-gradient', ([dy, r, ...parts], settings) => {
+/** From the output's gradient, Rᵀ, gates and cells to the gradient of z as rows. */
+const backward = graphFunction<RecurrentSettings>(
+  'lstm-gradient',
+  ([dy, transposed, gates, cells], settings) => {
+    const raw = rawOps();
+    let kept: tf.Tensor | undefined;
+    let fromNext: tf.Tensor[] = [];
+    for (const attributes of stepAttributes(cells!.shape[0]!, settings).reverse()) {
+      const rest = kept === undefined ? [dy!, dy!, dy!] : [...fromNext, kept];
+      const inputs = [dy!, gates!, cells!, ...rest];
+      const [keptByNow, dz, dCell] = raw.many('MillraceLstmStepGradient', attributes, inputs, 3);
+      kept = keptByNow;
+      fromNext = [matMul(dz!, transposed!), dCell!];
+    }
+    return [kept!];
+  },
+);
+
+/**
+ * A matrix transposed. oneDNN would do it anew for each product: 271 µs for [128, 512]·[128, 512]ᵀ, 234 for what is transposed. It is made outside
+ * of the graph, where TensorFlow would put it back into the products.
+ */
+function swapRows(matrix: tf.Tensor): tf.Tensor {
   const raw = rawOps();
-  const gate = GATES[settings.gate];
-  const activation = STEP_ACTIVATIONS[settings.activation];
-  const [steps, batch, units] = parts[0]!.shape as [number, number, number];
-  const unstacked = parts.map(part => unstack(part, 0));
-  const step = (index: number): Step => {
-    const [i, f, g, o, c, a] = unstacked.map(slices => slices[index]!);
-    return { i: i!, f: f!, g: g!, o: o!, c: c!, a: a! };
-  };
-  const zeros = tf.zeros([batch, units]);
-  const shrink = tf.scalar(1 / gate.magnitude);
-  const received = outputGradients(dy!, steps, settings.returnSequences, 1 / gate.magnitude);
-  const dz: tf.Tensor[] = [];
-  let dhNext: tf.Tensor | undefined;
-  let dcNext: tf.Tensor | undefined;
-  for (let index = steps - 1; index >= 0; index--) {
-    const { i, f, g, o, a } = step(index);
-    const before = index === 0 ? zeros : step(index - 1).c;
-    const dh = addPresent(received[index], dhNext);
-    const sum = addPresent(dcNext, activation.gradient(raw.map('Mul', dh, o), a));
-    const dc = gate.magnitude === 1 ? sum : raw.map('Mul', sum, shrink);
-    const joined = joinColumns([
-      gate.gradient(raw.map('Mul', dc, g), i),
-      gate.gradient(raw.map('Mul', dc, before), f),
-      activation.gradient(raw.map('Mul', dc, i), g),
-      gate.gradient(raw.map('Mul', dh, a), o),
-    ]);
-    dz.unshift(joined);
-    dhNext = matMul(joined, r!, false, true);
-    dcNext = raw.map('Mul', dc, f);
-  }
-  return [stackRows(inTime(dz, settings))];
-});
+  const order = tf.tensor1d([1, 0], 'int32');
+  const swapped = raw.one('Transpose', [...raw.float, raw.type('Tperm', 'int32')], matrix, order);
+  order.dispose();
+  return swapped;
+}
 
 const run = register<RecurrentSettings>({
   name: 'MillraceLstm',
   forward: forwardOf(forward),
-  saves: { inputs: ['x'], output: false },
+  saves: { inputs: ['x', 'kernel', 'recurrentKernel'], output: false },
   gradient([dy], saved, settings) {
-    type Known = [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, ...tf.Tensor[]];
-    const [x, k, r, rows, before, ...rest] = saved as Known;
-    const units = r.shape[0]!;
-    const raw = rawOps();
-    const throughTime = sharing(saved, () =>
-      backward([dy!, r, ...rest.slice(0, STEP_PARTS.length)], settings),
-    );
+    type Known = [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+    const [x, kernel, recurrentKernel, rows, before, gates, cells] = saved as Known;
+    const throughTime = sharing(saved, () => {
+      const transposed = swapRows(recurrentKernel);
+      const result = backward([dy!, transposed, gates, cells], settings);
+      transposed.dispose();
+      return result;
+    });
     const dz = (): tf.Tensor => throughTime()[0]!;
     return {
-      x: () => inputGradient(dz(), k, x),
-      kernel: () => tf.tidy(() => raw.map('Mul', matMul(rows, dz(), true), columnFactors(units, settings).k)),
-      recurrentKernel: () =>
-        tf.tidy(() => raw.map('Mul', matMul(before, dz(), true), columnFactors(units, settings).r)),
-      bias: () => tf.tidy(() => raw.map('Mul', biasGradient(dz()), columnFactors(units, settings).k)),
+      x: () => inputGradient(dz(), kernel, x),
+      kernel: () => matMul(rows, dz(), true),
+      recurrentKernel: () => matMul(before, dz(), true),
+      bias: () => biasGradient(dz()),
     };
   },
 });
 
 export function lstm(x: tf.Tensor3D, weights: RecurrentWeights, settings: RecurrentSettings): tf.Tensor {
-  return run({ x, ...weights }, settings);
+  return hasKernels() ? run({ x, ...weights }, settings) : lstmOfOps(x, weights, settings);
 }

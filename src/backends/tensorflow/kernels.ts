@@ -1,0 +1,49 @@
+/**
+ * Ops of Millrace's own in TensorFlow, from `src/kernels`: each goes once over what takes TensorFlow's ops a pass each, and they stand
+ * in graphs like all others.
+ *
+ * The set-up compiles them where it finds a C++ compiler. Without them the same functions are made of TensorFlow's ops.
+ */
+import { existsSync } from 'node:fs';
+import { locateKernels } from '../../setup/index.js';
+import { tf } from '../../tf.js';
+import { rawOps } from './raw-ops.js';
+
+/** Set to 0 to train without them. */
+const KERNELS_VARIABLE = 'MILLRACE_KERNELS';
+
+let areLoaded = false;
+
+export function hasKernels(): boolean {
+  return areLoaded && process.env[KERNELS_VARIABLE] !== '0';
+}
+
+/** Adds them, if they are there, to the process's TensorFlow, whose addon must be loaded. Once is enough for all threads. */
+export function openKernels(): void {
+  const file = locateKernels();
+  if (file === null || !existsSync(file)) return;
+  try {
+    process.dlopen({ exports: {} }, file);
+  } catch {
+    // Made for another TensorFlow or system, which the next set-up mends; nobody finds the ops then.
+  }
+}
+
+/** Makes them known to the calling thread, whose tfjs runs on the TensorFlow backend. */
+export function loadKernels(): void {
+  if (areLoaded) return;
+  openKernels();
+  areLoaded = tf.tidy(compute);
+}
+
+/** Whether TensorFlow has the ops, and they are right. */
+function compute(): boolean {
+  try {
+    const inputs = [tf.tensor2d([[0.25, 0.75]]), tf.tensor2d([[1, 3]])];
+    const [gradient] = rawOps().many('MillraceSoftmaxGradient', [], inputs, 1);
+    const [first, second] = gradient!.dataSync<'float32'>();
+    return first === -0.375 && second === 0.375;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,49 @@
+// Loops compiled for several instruction sets, of which the processor's best is taken at run time: a build that is carried to another
+// machine still runs there.
+//
+// The loops stand in inline functions without an instruction set of their own; MILLRACE_DISPATCH makes a function of the same name with
+// `_best` behind it. Compilers' own ways (`target_clones`, `-march=native`) differ between GCC and clang, or bind the build to one machine.
+#ifndef MILLRACE_INSTRUCTION_SETS_H_
+#define MILLRACE_INSTRUCTION_SETS_H_
+
+#define MILLRACE_INLINE static inline __attribute__((always_inline))
+
+#if defined(__x86_64__)
+#define MILLRACE_AVX512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
+#define MILLRACE_AVX2 __attribute__((target("avx2,fma")))
+
+namespace millrace {
+enum class InstructionSet { kBase, kAvx2, kAvx512 };
+
+inline InstructionSet instruction_set() {
+  static const InstructionSet found = [] {
+    __builtin_cpu_init();
+    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return has_avx512 ? InstructionSet::kAvx512 : has_avx2 ? InstructionSet::kAvx2 : InstructionSet::kBase;
+  }();
+  return found;
+}
+}  // namespace millrace
+
+#define MILLRACE_DISPATCH(name, parameters, arguments)          \
+  MILLRACE_AVX512 static void name##_avx512 parameters { name arguments; } \
+  MILLRACE_AVX2 static void name##_avx2 parameters { name arguments; }     \
+  static void name##_best parameters {                          \
+    switch (millrace::instruction_set()) {                      \
+      case millrace::InstructionSet::kAvx512:                   \
+        return name##_avx512 arguments;                         \
+      case millrace::InstructionSet::kAvx2:                     \
+        return name##_avx2 arguments;                           \
+      default:                                                  \
+        name arguments;                                         \
+    }                                                           \
+  }
+#else
+// ARM's NEON is part of what every build for it assumes.
+#define MILLRACE_DISPATCH(name, parameters, arguments) \
+  static void name##_best parameters { name arguments; }
+#endif
+
+#endif  // MILLRACE_INSTRUCTION_SETS_H_

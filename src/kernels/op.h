@@ -1,0 +1,87 @@
+// What the ops have in common: their registration with TensorFlow, and what a kernel is given at each run.
+#ifndef MILLRACE_OP_H_
+#define MILLRACE_OP_H_
+
+#include <cstdint>
+#include <initializer_list>
+#include <vector>
+
+#include "tensorflow.h"
+
+namespace millrace {
+
+using Shape = std::vector<int64_t>;
+
+// Owns what TensorFlow hands out at one run of an op.
+class Context {
+ public:
+  explicit Context(TF_OpKernelContext* context) : context_(context), status_(TF_NewStatus()) {}
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  // All inputs and outputs are of single precision.
+  const float* input(int index);
+  // Memory of an input that its op writes into: see `pass`.
+  float* mutable_input(int index) { return const_cast<float*>(input(index)); }
+  int64_t dimension(int input, int axis);
+  int rank(int input);
+  int64_t size(int input);
+  Shape shape(int input);
+
+  float* output(int index, const Shape& shape);
+  // An output in the memory of an input of the same shape, if nobody else reads that, else in memory of its own.
+  float* output_over(int index, int input);
+  // Gives an input out again, in the same memory, whoever else holds it.
+  void pass(int output, int input);
+
+  // Makes the run fail.
+  void refuse(const char* message);
+
+ private:
+  TF_Tensor* tensor(int input);
+  TF_OpKernelContext* const context_;
+  TF_Status* const status_;
+  std::vector<TF_Tensor*> inputs_;
+  std::vector<TF_Tensor*> outputs_;
+};
+
+// An op's attributes, which are read once for each place where it stands.
+class Attributes {
+ public:
+  explicit Attributes(TF_OpKernelConstruction* construction) : construction_(construction) {}
+  float number(const char* name) const;
+  int32_t integer(const char* name) const;
+  bool flag(const char* name) const;
+
+ private:
+  TF_OpKernelConstruction* const construction_;
+};
+
+struct Signature {
+  const char* name;
+  std::initializer_list<const char*> inputs;
+  std::initializer_list<const char*> outputs;
+  // As TensorFlow writes them: "epsilon: float".
+  std::initializer_list<const char*> attributes;
+};
+
+// Returns null, or what TensorFlow has against it.
+const char* register_op(const Signature&, void* (*create)(TF_OpKernelConstruction*),
+                        void (*compute)(void*, TF_OpKernelContext*), void (*destroy)(void*));
+
+// Registers `Kernel`, which is made of `Attributes` and run on a `Context`.
+template <typename Kernel>
+const char* register_kernel(const Signature& signature) {
+  return register_op(
+      signature, [](TF_OpKernelConstruction* construction) -> void* { return new Kernel(Attributes(construction)); },
+      [](void* kernel, TF_OpKernelContext* given) {
+        Context context(given);
+        static_cast<const Kernel*>(kernel)->run(context);
+      },
+      [](void* kernel) { delete static_cast<Kernel*>(kernel); });
+}
+
+}  // namespace millrace
+
+#endif  // MILLRACE_OP_H_

@@ -1,0 +1,40 @@
+// The gradient of softmax over the last axis, y·(dy − Σ dy·y), in one pass.
+#include "softmax.h"
+
+#include "instruction-sets.h"
+#include "op.h"
+
+namespace millrace {
+namespace {
+
+MILLRACE_INLINE void backward(const float* y, const float* dy, int64_t rows, int64_t width, float* dx) {
+  for (int64_t row = 0; row < rows; row++) {
+    const float* given = dy + row * width;
+    const float* out = y + row * width;
+    float* made = dx + row * width;
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < width; i++) sum += given[i] * out[i];
+#pragma omp simd
+    for (int64_t i = 0; i < width; i++) made[i] = (given[i] - sum) * out[i];
+  }
+}
+
+MILLRACE_DISPATCH(backward, (const float* y, const float* dy, int64_t rows, int64_t width, float* dx),
+                  (y, dy, rows, width, dx))
+
+struct Gradient {
+  explicit Gradient(const Attributes&) {}
+
+  void run(Context& context) const {
+    const int64_t width = context.dimension(0, context.rank(0) - 1);
+    const int64_t rows = width == 0 ? 0 : context.size(0) / width;
+    backward_best(context.input(0), context.input(1), rows, width, context.output_over(0, 1));
+  }
+};
+
+}  // namespace
+
+const char* register_softmax() { return register_kernel<Gradient>({"MillraceSoftmaxGradient", {"y", "dy"}, {"dx"}, {}}); }
+
+}  // namespace millrace

@@ -1,0 +1,182 @@
+/** Millrace's own ops in TensorFlow against tfjs: lengths that fill no vector, values at the ends of their ranges, and NaN. */
+import * as tf from '@tensorflow/tfjs';
+import * as fc from 'fast-check';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { loadBackend } from '#internal/backends/index.js';
+import { hasKernels } from '#internal/backends/tensorflow/index.js';
+import { rawOps } from '#internal/backends/tensorflow/raw-ops.js';
+import { backends, HAS_KERNELS, useBackend } from '../helpers/backends.js';
+import { expectTensorsClose } from '../helpers/compare.js';
+import { uniform } from '../helpers/data.js';
+import { OPERATIONS } from './fused/layer-oracle.js';
+import { opsOf } from './fused/ops-of.js';
+
+const operations = OPERATIONS.tensorflow!;
+const width = fc.integer({ min: 1, max: 70 });
+const seed = fc.integer({ min: 1, max: 10_000 });
+
+type Settings = Parameters<typeof operations.lstm>[2];
+
+/** Output, and the gradients of x, K, R and b. */
+function lstm(
+  scale: number,
+  [batch, steps, inputs, units]: readonly number[],
+  settings: Settings,
+  from: number,
+): tf.Tensor[] {
+  const x = tf.mul(uniform([batch!, steps!, inputs!], from), scale) as tf.Tensor3D;
+  const weights = [
+    uniform([inputs!, 4 * units!], from + 1),
+    uniform([units!, 4 * units!], from + 2),
+    uniform([4 * units!], from + 3),
+  ];
+  const output = (given: tf.Tensor[]): tf.Tensor => {
+    const [x, kernel, recurrentKernel, bias] = given as [tf.Tensor3D, tf.Tensor2D, tf.Tensor2D, tf.Tensor1D];
+    return operations.lstm(x, { kernel, recurrentKernel, bias }, settings);
+  };
+  const { value, grads } = tf.valueAndGrads((...given) => tf.sum(tf.square(output(given))))([x, ...weights]);
+  return [value, output([x, ...weights]), ...grads];
+}
+
+/** What `run` gives with the ops, held against what it gives without. */
+function expectSameWithout(run: () => tf.Tensor[]): void {
+  tf.tidy(() => {
+    const own = run();
+    vi.stubEnv('MILLRACE_KERNELS', '0');
+    const ofOps = run();
+    vi.unstubAllEnvs();
+    expectTensorsClose(own, ofOps, 'own ops', 1e-4);
+  });
+}
+
+describe.runIf(HAS_KERNELS && backends().includes('tensorflow'))('an op of our own', () => {
+  beforeAll(() => useBackend('tensorflow'));
+
+  it('is there, and not with MILLRACE_KERNELS=0', () => {
+    expect(hasKernels()).toBe(true);
+    vi.stubEnv('MILLRACE_KERNELS', '0');
+    expect(hasKernels()).toBe(false);
+    vi.unstubAllEnvs();
+  });
+
+  it.each(['sigmoid', 'hardSigmoid'] as const)(
+    'steps an LSTM with %s gates through time, at any magnitude',
+    gate => {
+      const cases = fc.record({
+        shape: fc.tuple(
+          fc.integer({ min: 1, max: 5 }),
+          fc.integer({ min: 1, max: 4 }),
+          fc.integer({ min: 1, max: 5 }),
+          width,
+        ),
+        scale: fc.constantFrom(1e-3, 1, 5, 100),
+        activation: fc.constantFrom('tanh', 'sigmoid', 'relu', 'linear') as fc.Arbitrary<
+          Settings['activation']
+        >,
+        returnSequences: fc.boolean(),
+        goBackwards: fc.boolean(),
+        seed,
+      });
+      fc.assert(
+        fc.property(cases, ({ shape, scale, seed, activation, ...rest }) => {
+          // Unbounded states square the magnitude at each step.
+          const bounded = activation === 'tanh' || activation === 'sigmoid' ? scale : 1;
+          // Slopes of gates that are all but shut are differences of numbers that are all but the same.
+          const count = bounded > 5 ? 2 : undefined;
+          expectSameWithout(() => lstm(bounded, shape, { gate, activation, ...rest }, seed).slice(0, count));
+        }),
+        { numRuns: 40 },
+      );
+    },
+  );
+
+  it('normalises rows of any width, far from zero too', () => {
+    const cases = fc.record({
+      rows: fc.integer({ min: 1, max: 200 }),
+      width,
+      offset: fc.constantFrom(0, 3),
+      seed,
+    });
+    fc.assert(
+      fc.property(cases, ({ rows, width, offset, seed }) => {
+        expectSameWithout(() => {
+          const inputs = [
+            tf.add(uniform([rows, width], seed), offset),
+            uniform([width], seed + 1),
+            uniform([width], seed + 2),
+          ];
+          const loss = (x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor): tf.Tensor => {
+            const y = operations.layerNorm(x, gamma, beta, 1e-3);
+            return tf.sum(tf.mul(y, tf.add(y, uniform([rows, width], seed + 3))));
+          };
+          const { value, grads } = tf.valueAndGrads(loss as (...given: tf.Tensor[]) => tf.Tensor)(inputs);
+          return [value, ...grads];
+        });
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('gives the gradient of a softmax', () => {
+    fc.assert(
+      fc.property(
+        fc.record({ rows: fc.integer({ min: 1, max: 20 }), width, seed }),
+        ({ rows, width, seed }) => {
+          tf.tidy(() => {
+            const [y, dy] = [tf.softmax(uniform([rows, width], seed)), uniform([rows, width], seed + 1)];
+            const expected = tf.mul(tf.sub(dy, tf.sum(tf.mul(dy, y), -1, true)), y);
+            expectTensorsClose(
+              rawOps().many('MillraceSoftmaxGradient', [], [y, dy], 1),
+              [expected],
+              'gradient',
+            );
+          });
+        },
+      ),
+    );
+  });
+
+  it('gives it to layers that are not lowered, too, on its backend alone', async () => {
+    await loadBackend('tensorflow');
+    const gradient = tf.grad(x => tf.square(tf.softmax(x)));
+    tf.tidy(() => {
+      const x = uniform([3, 5], 1);
+      const [ops, own] = opsOf(() => gradient(x));
+      expect(ops).toContain('MillraceSoftmaxGradient');
+      vi.stubEnv('MILLRACE_KERNELS', '0');
+      const [without, ofOps] = opsOf(() => gradient(x));
+      vi.unstubAllEnvs();
+      expect(without).not.toContain('MillraceSoftmaxGradient');
+      expectTensorsClose([own], [ofOps], 'gradient');
+    });
+    await useBackend('cpu');
+    const onCpu = gradient(uniform([3, 5], 1));
+    await useBackend('tensorflow');
+    expect(onCpu.shape).toEqual([3, 5]);
+    onCpu.dispose();
+  });
+
+  it('passes NaN on, so that training is seen to diverge', () => {
+    tf.tidy(() => {
+      const weights = { kernel: tf.ones([2, 12]), recurrentKernel: tf.ones([3, 12]), bias: tf.zeros([12]) };
+      for (const gate of ['sigmoid', 'hardSigmoid'] as const) {
+        for (const activation of ['tanh', 'sigmoid', 'relu', 'linear'] as const) {
+          const settings = { gate, activation, returnSequences: false, goBackwards: false };
+          const x = tf.fill([1, 2, 2], Number.NaN) as tf.Tensor3D;
+          expect([...operations.lstm(x, weights, settings).dataSync()]).toEqual([
+            Number.NaN,
+            Number.NaN,
+            Number.NaN,
+          ]);
+        }
+      }
+      const normalised = operations.layerNorm(
+        tf.tensor2d([[1, Number.NaN]]),
+        tf.ones([2]),
+        tf.zeros([2]),
+        1e-3,
+      );
+      expect([...normalised.dataSync()]).toEqual([Number.NaN, Number.NaN]);
+    });
+  });
+});
