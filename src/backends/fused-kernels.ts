@@ -67,6 +67,7 @@ export const FUSED_KERNELS: readonly FusedKernelRow[] = [
   { kernel: 'MillraceLstmOfOps', backends: TENSORFLOW, usedBy: ['LSTM'], separatesWeights: true },
   { kernel: 'MillraceHeapLstm', backends: ['wasm'], usedBy: ['LSTM'], separatesWeights: true },
   { kernel: 'MillraceGru', backends: TENSORFLOW, usedBy: ['GRU'], separatesWeights: true },
+  { kernel: 'MillraceGruOfOps', backends: TENSORFLOW, usedBy: ['GRU'], separatesWeights: true },
   { kernel: 'MillraceHeapGru', backends: ['wasm'], usedBy: ['GRU'], separatesWeights: true },
   {
     kernel: 'MillraceMaxPool',

@@ -15,7 +15,8 @@ MILLRACE_INLINE float exponential(float x) {
   x = x > 88.37f ? 88.37f : x;
   x = x < -87.33f ? -87.33f : x;
   // Adding and subtracting 1.5·2^23 rounds to the nearest whole number.
-  const float n = (x * 1.44269504088896341f + 12582912.0f) - 12582912.0f;
+  const float shifted = x * 1.44269504088896341f + 12582912.0f;
+  const float n = shifted - 12582912.0f;
   float r = x - n * 0.693359375f;
   r = r - n * -2.12194440e-4f;
   float p = 1.9875691500e-4f;
@@ -25,7 +26,10 @@ MILLRACE_INLINE float exponential(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * (r * r) + r + 1.0f;
-  const int32_t bits = (static_cast<int32_t>(n) + 127) * (1 << 23);
+  // The last bits of the shifted number are n, which becomes the exponent of 2^n.
+  uint32_t bits;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  bits = (bits << 23) + 0x3f800000u;
   float power;
   std::memcpy(&power, &bits, sizeof power);
   return p * power;

@@ -1,4 +1,5 @@
-// Layer normalization over the last axis (Ba et al., arXiv 1607.06450): a pass forward, one for the gradient of x, one for that of gamma. A row stays in the cache between its loops.
+// Layer normalization over the last axis (Ba et al., arXiv 1607.06450): a pass forward, one for the gradient of x, one for that of
+// gamma. A row stays in the cache between its loops.
 #include "layer-norm.h"
 
 #include <cmath>
@@ -129,7 +130,7 @@ struct InputGradient {
 
   void run(Context& context) const {
     backward_best(context.input(0), context.input(1), context.input(2), context.input(3), context.input(4),
-                  size_of(context, 0), context.output_over(0, 0));
+                  size_of(context, 0), context.output(0, context.shape(0)));
   }
 };
 
@@ -148,13 +149,13 @@ struct GammaGradient {
 
 const char* register_layer_norm() {
   const char* failure = register_kernel<Forward>(
-      {"MillraceLayerNorm", {"x", "gamma", "beta"}, {"y", "mean", "scale"}, {"epsilon: float"}});
+      {"MillraceLayerNorm", Effect::kNone, {"x", "gamma", "beta"}, {"y", "mean", "scale"}, {"epsilon: float"}});
   if (failure != nullptr) return failure;
   failure = register_kernel<InputGradient>(
-      {"MillraceLayerNormInputGradient", {"dy", "x", "gamma", "mean", "scale"}, {"dx"}, {}});
+      {"MillraceLayerNormInputGradient", Effect::kNone, {"dy", "x", "gamma", "mean", "scale"}, {"dx"}, {}});
   if (failure != nullptr) return failure;
   return register_kernel<GammaGradient>(
-      {"MillraceLayerNormGammaGradient", {"dy", "x", "mean", "scale"}, {"gamma"}, {}});
+      {"MillraceLayerNormGammaGradient", Effect::kNone, {"dy", "x", "mean", "scale"}, {"gamma"}, {}});
 }
 
 }  // namespace millrace

@@ -6,63 +6,12 @@
 // buffer before the last step has run, and a step that runs again writes what it wrote.
 #include "lstm.h"
 
-#include "functions.h"
-#include "instruction-sets.h"
-#include "op.h"
+#include <cstring>
+
+#include "recurrent.h"
 
 namespace millrace {
 namespace {
-
-enum class Gate { kSigmoid = 0, kHardSigmoid = 1 };
-enum class Activation { kTanh = 0, kSigmoid = 1, kRelu = 2, kLinear = 3 };
-
-template <Gate gate>
-MILLRACE_INLINE float gated(float z) {
-  if (gate == Gate::kSigmoid) return sigmoid(z);
-  float y = 0.2f * z + 0.5f;
-  y = y < 0 ? 0 : y;
-  return y > 1 ? 1 : y;
-}
-
-// Derivatives by what the functions give.
-template <Gate gate>
-MILLRACE_INLINE float gate_slope(float y) {
-  if (gate == Gate::kSigmoid) return y * (1.0f - y);
-  return y > 0 && y < 1 ? 0.2f : 0.0f;
-}
-
-template <Activation activation>
-MILLRACE_INLINE float activated(float z) {
-  switch (activation) {
-    case Activation::kTanh:
-      return hyperbolic_tangent(z);
-    case Activation::kSigmoid:
-      return sigmoid(z);
-    case Activation::kRelu:
-      return z < 0 ? 0 : z;
-    default:
-      return z;
-  }
-}
-
-template <Activation activation>
-MILLRACE_INLINE float slope(float y) {
-  switch (activation) {
-    case Activation::kTanh:
-      return 1.0f - y * y;
-    case Activation::kSigmoid:
-      return y * (1.0f - y);
-    case Activation::kRelu:
-      return y > 0 ? 1.0f : 0.0f;
-    default:
-      return 1.0f;
-  }
-}
-
-struct Extent {
-  int64_t batch;
-  int64_t units;
-};
 
 // Rows of a step: of [batch, units], or for gates of [batch, 4·units]. Null where a step has none.
 struct ForwardRows {
@@ -157,9 +106,9 @@ MILLRACE_INLINE void backward_with(const BackwardRows& rows, Extent extent) {
     const float* cell = rows.cell + row * units;
     float* dz = rows.dz + row * 4 * units;
     float* dcell = rows.dcell + row * units;
-    for (int64_t i = 0; i < units; i++) dcell[i] = 0;
     // dcell holds dh until it becomes what its name says.
-    if (dy != nullptr) std::memcpy(dcell, dy, static_cast<size_t>(units) * sizeof(float));
+    if (dy == nullptr) std::memset(dcell, 0, static_cast<size_t>(units) * sizeof(float));
+    else std::memcpy(dcell, dy, static_cast<size_t>(units) * sizeof(float));
     if (dstate_next != nullptr) {
 #pragma omp simd
       for (int64_t i = 0; i < units; i++) dcell[i] += dstate_next[i];
@@ -188,76 +137,26 @@ MILLRACE_INLINE void backward_with(const BackwardRows& rows, Extent extent) {
   }
 }
 
-template <Gate gate>
-MILLRACE_INLINE void forward_by(const ForwardRows& rows, Extent extent, Activation activation) {
-  switch (activation) {
-    case Activation::kTanh:
-      return forward_with<gate, Activation::kTanh>(rows, extent);
-    case Activation::kSigmoid:
-      return forward_with<gate, Activation::kSigmoid>(rows, extent);
-    case Activation::kRelu:
-      return forward_with<gate, Activation::kRelu>(rows, extent);
-    default:
-      return forward_with<gate, Activation::kLinear>(rows, extent);
-  }
+MILLRACE_INLINE void forward(const ForwardRows& rows, Extent extent, Gate which, Activation of_state) {
+  with_gate(which, [&](auto gate) __attribute__((always_inline)) {
+    with_activation(of_state, [&](auto activation) __attribute__((always_inline)) {
+      forward_with<gate.value, activation.value>(rows, extent);
+    });
+  });
 }
 
-template <Gate gate>
-MILLRACE_INLINE void backward_by(const BackwardRows& rows, Extent extent, Activation activation) {
-  switch (activation) {
-    case Activation::kTanh:
-      return backward_with<gate, Activation::kTanh>(rows, extent);
-    case Activation::kSigmoid:
-      return backward_with<gate, Activation::kSigmoid>(rows, extent);
-    case Activation::kRelu:
-      return backward_with<gate, Activation::kRelu>(rows, extent);
-    default:
-      return backward_with<gate, Activation::kLinear>(rows, extent);
-  }
-}
-
-MILLRACE_INLINE void forward(const ForwardRows& rows, Extent extent, Gate gate, Activation activation) {
-  if (gate == Gate::kSigmoid) forward_by<Gate::kSigmoid>(rows, extent, activation);
-  else forward_by<Gate::kHardSigmoid>(rows, extent, activation);
-}
-
-MILLRACE_INLINE void backward(const BackwardRows& rows, Extent extent, Gate gate, Activation activation) {
-  if (gate == Gate::kSigmoid) backward_by<Gate::kSigmoid>(rows, extent, activation);
-  else backward_by<Gate::kHardSigmoid>(rows, extent, activation);
+MILLRACE_INLINE void backward(const BackwardRows& rows, Extent extent, Gate which, Activation of_state) {
+  with_gate(which, [&](auto gate) __attribute__((always_inline)) {
+    with_activation(of_state, [&](auto activation) __attribute__((always_inline)) {
+      backward_with<gate.value, activation.value>(rows, extent);
+    });
+  });
 }
 
 MILLRACE_DISPATCH(forward, (const ForwardRows& rows, Extent extent, Gate gate, Activation activation),
                   (rows, extent, gate, activation))
 MILLRACE_DISPATCH(backward, (const BackwardRows& rows, Extent extent, Gate gate, Activation activation),
                   (rows, extent, gate, activation))
-
-// Where a step stands: `index` in the order of computation, the others in that of time, −1 where there is none.
-struct Place {
-  explicit Place(const Attributes& attributes)
-      : gate(static_cast<Gate>(attributes.integer("gate"))),
-        activation(static_cast<Activation>(attributes.integer("activation"))),
-        sequences(attributes.flag("sequences")),
-        steps(attributes.integer("steps")),
-        index(attributes.integer("index")),
-        time(time_of(index, attributes.flag("reverse"))),
-        before(time_of(index - 1, attributes.flag("reverse"))),
-        after(time_of(index + 1, attributes.flag("reverse"))) {}
-
-  const Gate gate;
-  const Activation activation;
-  const bool sequences;
-  const int64_t steps;
-  const int64_t index;
-  const int64_t time;
-  const int64_t before;
-  const int64_t after;
-
- private:
-  int64_t time_of(int64_t place, bool is_reverse) const {
-    if (place < 0 || place >= steps) return -1;
-    return is_reverse ? steps - 1 - place : place;
-  }
-};
 
 class Step {
  public:
@@ -344,17 +243,17 @@ class StepGradient {
 }  // namespace
 
 const char* register_lstm() {
-  const std::initializer_list<const char*> place = {"gate: int",  "activation: int", "sequences: bool",
-                                                    "steps: int", "index: int",      "reverse: bool"};
   const char* failure = register_kernel<Step>({"MillraceLstmStep",
+                                               Effect::kWritesInputs,
                                                {"projected", "recurrent", "gates", "cells", "states", "y"},
                                                {"gates_out", "cells_out", "states_out", "y_out", "state"},
-                                               place});
+                                               kPlaceAttributes});
   if (failure != nullptr) return failure;
   return register_kernel<StepGradient>({"MillraceLstmStepGradient",
+                                        Effect::kWritesInputs,
                                         {"dy", "gates", "cells", "dstate", "dcell", "kept"},
                                         {"kept_out", "dz", "dcell_out"},
-                                        place});
+                                        kPlaceAttributes});
 }
 
 }  // namespace millrace

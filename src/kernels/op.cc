@@ -15,7 +15,10 @@ Context::~Context() {
 TF_Tensor* Context::tensor(int input) {
   const auto place = static_cast<size_t>(input);
   if (place >= inputs_.size()) inputs_.resize(place + 1, nullptr);
-  if (inputs_[place] == nullptr) TF_GetInput(context_, input, &inputs_[place], status_);
+  if (inputs_[place] == nullptr) {
+    TF_GetInput(context_, input, &inputs_[place], status_);
+    check();
+  }
   return inputs_[place];
 }
 
@@ -38,25 +41,25 @@ float* Context::output(int index, const Shape& shape) {
   for (const int64_t dimension : shape) bytes *= static_cast<size_t>(dimension);
   const int rank = static_cast<int>(shape.size());
   TF_Tensor* made = TF_AllocateOutput(context_, index, TF_FLOAT, shape.data(), rank, bytes, status_);
+  check();
   outputs_.push_back(made);
   return static_cast<float*>(TF_TensorData(made));
 }
 
-float* Context::output_over(int index, int input) {
-  const Shape wanted = shape(input);
-  // TensorFlow counts who holds the input, and these are no readers any more.
-  const int rank = static_cast<int>(wanted.size());
-  int forwarded = -1;
-  TF_Tensor* made = TF_ForwardInputOrAllocateOutput(context_, &input, 1, index, wanted.data(), rank, &forwarded, status_);
-  outputs_.push_back(made);
-  return static_cast<float*>(TF_TensorData(made));
+void Context::pass(int output, int input) {
+  TF_SetOutput(context_, output, tensor(input), status_);
+  check();
 }
 
-void Context::pass(int output, int input) { TF_SetOutput(context_, output, tensor(input), status_); }
-
-void Context::refuse(const char* message) {
-  TF_SetStatus(status_, TF_INVALID_ARGUMENT, message);
+void Context::fail_without_memory() {
+  TF_SetStatus(status_, TF_RESOURCE_EXHAUSTED, "out of memory in an op of Millrace's");
   TF_OpKernelContext_Failure(context_, status_);
+}
+
+void Context::check() {
+  if (TF_GetCode(status_) == TF_OK) return;
+  TF_OpKernelContext_Failure(context_, status_);
+  throw Failed();
 }
 
 namespace {
@@ -97,6 +100,7 @@ const char* register_op(const Signature& signature, void* (*create)(TF_OpKernelC
     TF_OpDefinitionBuilderAddOutput(definition, (std::string(output) + ": float").c_str());
   }
   for (const char* attribute : signature.attributes) TF_OpDefinitionBuilderAddAttr(definition, attribute);
+  TF_OpDefinitionBuilderSetIsStateful(definition, signature.effect == Effect::kWritesInputs);
   TF_OpDefinitionBuilderSetShapeInferenceFunction(definition, [](TF_ShapeInferenceContext* context, TF_Status* result) {
     TF_ShapeInferenceContextSetUnknownShape(context, result);
   });

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <new>
 #include <vector>
 
 #include "tensorflow.h"
@@ -12,7 +13,10 @@ namespace millrace {
 
 using Shape = std::vector<int64_t>;
 
-// Owns what TensorFlow hands out at one run of an op.
+// Thrown where TensorFlow has been told why a run fails.
+struct Failed {};
+
+// Owns what TensorFlow hands out at one run of an op. What TensorFlow refuses, memory for one, ends the run by `Failed`.
 class Context {
  public:
   explicit Context(TF_OpKernelContext* context) : context_(context), status_(TF_NewStatus()) {}
@@ -22,7 +26,7 @@ class Context {
 
   // All inputs and outputs are of single precision.
   const float* input(int index);
-  // Memory of an input that its op writes into: see `pass`.
+  // An input's memory to write into, for ops that are `kWritesInputs`.
   float* mutable_input(int index) { return const_cast<float*>(input(index)); }
   int64_t dimension(int input, int axis);
   int rank(int input);
@@ -30,16 +34,15 @@ class Context {
   Shape shape(int input);
 
   float* output(int index, const Shape& shape);
-  // An output in the memory of an input of the same shape, if nobody else reads that, else in memory of its own.
-  float* output_over(int index, int input);
   // Gives an input out again, in the same memory, whoever else holds it.
   void pass(int output, int input);
 
-  // Makes the run fail.
-  void refuse(const char* message);
+  // Tells TensorFlow that the run fails for want of memory.
+  void fail_without_memory();
 
  private:
   TF_Tensor* tensor(int input);
+  void check();
   TF_OpKernelContext* const context_;
   TF_Status* const status_;
   std::vector<TF_Tensor*> inputs_;
@@ -58,8 +61,15 @@ class Attributes {
   TF_OpKernelConstruction* const construction_;
 };
 
+enum class Effect {
+  kNone,
+  // Such an op writes into inputs that ops of the same layer have made for it. TensorFlow must not join two of them, or keep what one gives.
+  kWritesInputs,
+};
+
 struct Signature {
   const char* name;
+  Effect effect;
   std::initializer_list<const char*> inputs;
   std::initializer_list<const char*> outputs;
   // As TensorFlow writes them: "epsilon: float".
@@ -77,7 +87,13 @@ const char* register_kernel(const Signature& signature) {
       signature, [](TF_OpKernelConstruction* construction) -> void* { return new Kernel(Attributes(construction)); },
       [](void* kernel, TF_OpKernelContext* given) {
         Context context(given);
-        static_cast<const Kernel*>(kernel)->run(context);
+        try {
+          static_cast<const Kernel*>(kernel)->run(context);
+        } catch (const Failed&) {
+          // TensorFlow knows.
+        } catch (const std::bad_alloc&) {
+          context.fail_without_memory();
+        }
       },
       [](void* kernel) { delete static_cast<Kernel*>(kernel); });
 }

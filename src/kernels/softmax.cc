@@ -29,12 +29,12 @@ struct Gradient {
   void run(Context& context) const {
     const int64_t width = context.dimension(0, context.rank(0) - 1);
     const int64_t rows = width == 0 ? 0 : context.size(0) / width;
-    backward_best(context.input(0), context.input(1), rows, width, context.output_over(0, 1));
+    backward_best(context.input(0), context.input(1), rows, width, context.output(0, context.shape(0)));
   }
 };
 
 }  // namespace
 
-const char* register_softmax() { return register_kernel<Gradient>({"MillraceSoftmaxGradient", {"y", "dy"}, {"dx"}, {}}); }
+const char* register_softmax() { return register_kernel<Gradient>({"MillraceSoftmaxGradient", Effect::kNone, {"y", "dy"}, {"dx"}, {}}); }
 
 }  // namespace millrace

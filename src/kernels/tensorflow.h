@@ -17,7 +17,7 @@ struct TF_OpKernelContext;
 struct TF_ShapeInferenceContext;
 
 enum TF_DataType { TF_FLOAT = 1 };
-enum TF_Code { TF_OK = 0, TF_INVALID_ARGUMENT = 3 };
+enum TF_Code { TF_OK = 0, TF_RESOURCE_EXHAUSTED = 8 };
 
 TF_Status* TF_NewStatus();
 void TF_DeleteStatus(TF_Status*);
@@ -35,6 +35,7 @@ TF_OpDefinitionBuilder* TF_NewOpDefinitionBuilder(const char* name);
 void TF_OpDefinitionBuilderAddInput(TF_OpDefinitionBuilder*, const char* specification);
 void TF_OpDefinitionBuilderAddOutput(TF_OpDefinitionBuilder*, const char* specification);
 void TF_OpDefinitionBuilderAddAttr(TF_OpDefinitionBuilder*, const char* specification);
+void TF_OpDefinitionBuilderSetIsStateful(TF_OpDefinitionBuilder*, bool);
 void TF_OpDefinitionBuilderSetShapeInferenceFunction(TF_OpDefinitionBuilder*,
                                                      void (*)(TF_ShapeInferenceContext*, TF_Status*));
 void TF_ShapeInferenceContextSetUnknownShape(TF_ShapeInferenceContext*, TF_Status*);
@@ -54,8 +55,6 @@ void TF_GetInput(TF_OpKernelContext*, int index, TF_Tensor**, TF_Status*);
 void TF_SetOutput(TF_OpKernelContext*, int index, const TF_Tensor*, TF_Status*);
 TF_Tensor* TF_AllocateOutput(TF_OpKernelContext*, int index, TF_DataType, const int64_t* dims, int count,
                              size_t bytes, TF_Status*);
-TF_Tensor* TF_ForwardInputOrAllocateOutput(TF_OpKernelContext*, const int* candidates, int candidate_count,
-                                           int index, const int64_t* dims, int count, int* forwarded, TF_Status*);
 void TF_OpKernelContext_Failure(TF_OpKernelContext*, TF_Status*);
 }
 

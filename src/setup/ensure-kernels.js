@@ -14,6 +14,7 @@ import { kernelsFor, locateAddon, locateTfjsNode } from './locate.js';
 import { withLock } from './lock.js';
 import { cacheDirectory as defaultCacheDirectory, describeMachine } from './machine.js';
 import { probeKernels } from './probe.js';
+import { failedSlowlyJustNow } from './slow-failure.js';
 import { platformName } from './ways/way.js';
 
 const MODULE_NAME = 'kernels.node';
@@ -21,11 +22,11 @@ const MODULE_NAME = 'kernels.node';
 /**
  * @typedef {object} KernelOptions
  * @property {string} [projectDirectory]
- * @property {boolean} [retry] try again what failed before (default false)
+ * @property {boolean} [retry] try again what failed before, and what is there (default false)
  * @property {(line: string) => void} [log]
  * @property {NodeJS.ProcessEnv} [env]
  * @property {string} [cacheDirectory]
- * @property {import('./probe.js').Probe} [probe]
+ * @property {import('./probe.js').KernelProbe} [probe]
  * @property {import('./machine.js').Machine} [machine]
  */
 
@@ -40,40 +41,46 @@ export async function ensureKernels(native, options = {}) {
   const { projectDirectory, env = process.env, machine = describeMachine() } = options;
   const tfjsNode = locateTfjsNode(projectDirectory === undefined ? undefined : [projectDirectory]);
   if (tfjsNode === null) return false;
-  const file = kernelsFor(locateAddon(tfjsNode, machine.nodeApiVersion));
-  const libraries = native.stamp.map(({ path }) => path).filter(name => !name.endsWith('.node'));
-  const key = kernelKey([platformName(machine), native.tensorflowVersion], libraries);
-  const before = readKernelsReport(file);
-  if (before?.key === key && before.ok && existsSync(file)) {
-    log(`already there, ${before.detail}`);
-    return true;
-  }
-  if (before?.key === key && !before.ok && !options.retry) {
-    log(`not available, as found before (${before.detail}); 'npx millrace setup' tries again`);
+  if (machine.platform !== 'linux') {
+    log(`not compiled on ${machine.platform}, only on Linux; TensorFlow's own ops are used instead`);
     return false;
   }
   const startMs = performance.now();
-  const seconds = () => `${((performance.now() - startMs) / 1000).toFixed(1)} s`;
-  const cacheDirectory = options.cacheDirectory ?? defaultCacheDirectory(env);
-  const work = { env, machine, libraries, cacheDirectory, name: `kernels-${key}-${platformName(machine)}` };
+  const elapsedMs = () => performance.now() - startMs;
+  const seconds = () => `${(elapsedMs() / 1000).toFixed(1)} s`;
+  const file = kernelsFor(locateAddon(tfjsNode, machine.nodeApiVersion));
+  let key = '';
   try {
-    const onWait = (/** @type {string} */ owner) => log(`waiting for another set-up (${owner})`);
-    const detail = await withLock(path.join(cacheDirectory, 'lock'), () => place(work, file), { onWait });
-    const found = await (options.probe ?? probeKernels)(tfjsNode.directory);
-    if (!found.ok) {
-      await dropCacheEntry(cacheDirectory, work.name);
-      throw new SetupError(`what was compiled does not work: ${found.reason}`);
+    const libraries = native.stamp.map(({ path }) => path).filter(name => !name.endsWith('.node'));
+    key = kernelKey([platformName(machine), native.tensorflowVersion], libraries);
+    const before = readKernelsReport(file);
+    const isKnown = before?.key === key && !options.retry;
+    if (isKnown && before.ok && existsSync(file)) {
+      log(`already there, ${before.detail}`);
+      return true;
     }
-    writeKernelsReport(file, { key, ok: true, detail, remedy: null });
+    if (isKnown && !before.ok && failedSlowlyJustNow(before.durationMs, before.writtenAt)) {
+      log(`not available, as found before (${before.detail}); 'npx millrace setup' tries again`);
+      return false;
+    }
+    const cacheDirectory = options.cacheDirectory ?? defaultCacheDirectory(env);
+    const name = `kernels-${key}-${platformName(machine)}`;
+    const probe = options.probe ?? probeKernels;
+    const work = { env, tfjsNode, libraries, cacheDirectory, name, file, probe };
+    const onWait = (/** @type {string} */ owner) => log(`waiting for another set-up (${owner})`);
+    const detail = await withLock(path.join(cacheDirectory, 'lock'), () => place(work), { onWait });
+    writeKernelsReport(file, { key, ok: true, detail, remedy: null, durationMs: elapsedMs() });
     log(`ready in ${seconds()}, ${detail}`);
     return true;
   } catch (error) {
-    await rm(file, { force: true });
     const remedy = error instanceof SetupError ? error.remedy : null;
-    writeKernelsReport(file, { key, ok: false, detail: messageOf(error), remedy });
-    log(
-      `not available after ${seconds()}, TensorFlow's own ops are used instead: ${messageOf(error)}${remedy === null ? '' : `. To get them: ${remedy}`}`,
-    );
+    const detail = messageOf(error);
+    // What an earlier Millrace or TensorFlow left must not be loaded. Where nothing can be
+    // removed it stays, and who loads it tries it first.
+    await rm(file, { force: true }).catch(() => {});
+    writeKernelsReport(file, { key, ok: false, detail, remedy, durationMs: elapsedMs() });
+    const advice = remedy === null ? '' : `. To get them: ${remedy}`;
+    log(`not available after ${seconds()}, TensorFlow's own ops are used instead: ${detail}${advice}`);
     return false;
   }
 }
@@ -81,30 +88,38 @@ export async function ensureKernels(native, options = {}) {
 /**
  * @typedef {object} Work
  * @property {NodeJS.ProcessEnv} env
- * @property {import('./machine.js').Machine} machine
+ * @property {import('./locate.js').TfjsNodePackage} tfjsNode
  * @property {readonly string[]} libraries
  * @property {string} cacheDirectory
  * @property {string} name of the entry in the cache
+ * @property {string} file
+ * @property {import('./probe.js').KernelProbe} probe
  */
 
 /**
  * @param {Work} work
- * @param {string} file
  * @returns {Promise<string>} what they were made with
  */
-async function place(work, file) {
+async function place(work) {
   const entry = (await readCacheEntry(work.cacheDirectory, work.name)) ?? (await compile(work));
-  // Renamed, so that a process that has the old one mapped keeps it.
-  const beside = `${file}.${process.pid}`;
-  await copyFile(path.join(entry.directory, MODULE_NAME), beside);
-  await rename(beside, file);
+  // Tried before it is in its place, and renamed, so that a process that has the old one mapped keeps it.
+  const beside = `${work.file}.${process.pid}`;
+  try {
+    await copyFile(path.join(entry.directory, MODULE_NAME), beside);
+    const found = await work.probe(work.tfjsNode.directory, beside);
+    if (!found.ok) {
+      await dropCacheEntry(work.cacheDirectory, work.name);
+      throw new SetupError(`what was compiled does not work: ${found.reason}`);
+    }
+    await rename(beside, work.file);
+  } finally {
+    await rm(beside, { force: true });
+  }
   return entry.facts['madeWith'] ?? '';
 }
 
 /** @param {Work} work */
-async function compile({ env, machine, libraries, cacheDirectory, name }) {
-  if (machine.platform !== 'linux')
-    throw new SetupError(`they are compiled on Linux alone, not on ${machine.platform}`);
+async function compile({ env, libraries, cacheDirectory, name }) {
   const compiler = await findCompiler(env);
   return await writeCacheEntry(cacheDirectory, name, async tree => {
     const output = path.join(tree, MODULE_NAME);

@@ -18,13 +18,10 @@ import { cacheDirectory as defaultCacheDirectory, describeMachine } from './mach
 import { describeNative, failedAttempt, obtainNative } from './obtain-native.js';
 import { probeTfjsNode } from './probe.js';
 import { isStillTrue, readSetupReport, setupReportPath, writeSetupReport } from './report.js';
+import { failedSlowlyJustNow } from './slow-failure.js';
 import { cachedWay } from './ways/cached.js';
 import { installScriptWay } from './ways/install-script.js';
 import { sourceBuildWay } from './ways/source-build.js';
-
-/** Failures that took longer than this are not repeated at every start, only by an explicit set-up. */
-const SLOW_FAILURE_MS = 5_000;
-const SLOW_FAILURE_REMEMBERED_MS = 60 * 60_000;
 
 /**
  * @typedef {object} SetupOptions
@@ -72,7 +69,7 @@ export async function ensureNativeTensorflow(options = {}) {
     log(`already loads: ${describeNative(before.native)}, unchanged since it was checked`);
     return { state: 'ready', report: before };
   }
-  if (!options.retry && forced === null && failedSlowlyJustNow(before, tfjsNode)) {
+  if (!options.retry && forced === null && failedHereJustNow(before, tfjsNode)) {
     log(
       `not available, as found at ${before?.writtenAt}; wasm is used instead ('npx millrace setup' tries again)`,
     );
@@ -163,10 +160,9 @@ export function remediesOf(report) {
  * @param {import('./report.js').SetupReport | null} report
  * @param {import('./locate.js').TfjsNodePackage} tfjsNode
  */
-function failedSlowlyJustNow(report, tfjsNode) {
+function failedHereJustNow(report, tfjsNode) {
   if (report === null || report.native !== null || report.nodeVersion !== process.version) return false;
   if (report.tfjsNode?.directory !== tfjsNode.directory) return false;
   const spentMs = report.attempts.reduce((sum, { durationMs }) => sum + durationMs, 0);
-  const ageMs = Date.now() - Date.parse(report.writtenAt);
-  return spentMs > SLOW_FAILURE_MS && ageMs >= 0 && ageMs < SLOW_FAILURE_REMEMBERED_MS;
+  return failedSlowlyJustNow(spentMs, report.writtenAt);
 }

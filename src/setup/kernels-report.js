@@ -11,6 +11,8 @@ import { locateKernels } from './locate.js';
  * @property {boolean} ok
  * @property {string} detail what they were made with, or why they are not there
  * @property {string | null} remedy what the user can do about a failure
+ * @property {number} durationMs how long it took
+ * @property {string} writtenAt ISO 8601
  */
 
 /**
@@ -28,9 +30,11 @@ export function readKernelsReport(file = locateKernels()) {
 
 /**
  * @param {string} file
- * @param {KernelsReport} report
+ * @param {Omit<KernelsReport, 'writtenAt'>} content
  */
-export function writeKernelsReport(file, report) {
+export function writeKernelsReport(file, content) {
+  /** @type {KernelsReport} */
+  const report = { ...content, writtenAt: new Date().toISOString() };
   try {
     writeFileSync(reportOf(file), `${JSON.stringify(report, null, 2)}\n`);
   } catch {

@@ -1,22 +1,17 @@
 /**
- * Runs in a process of its own (see probe.js): loads the tfjs-node package whose directory is given and the kernels beside its addon, runs
- * one of them, and prints what it found as one marked line of JSON.
+ * Runs in a process of its own (see probe.js): loads the tfjs-node package and Millrace's kernels that are given, runs one of them,
+ * and prints what it found as one marked line of JSON.
  */
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
-import path from 'node:path';
 import { loadedTensorflowLibraries } from './loaded-libraries.js';
-import { kernelsFor, locateAddon, locateTfjsNode } from './locate.js';
 import { provideRemovedNodeUtilities } from './node-compat.js';
-import { PROBE_MARK, PROBE_PACKAGE_VARIABLE } from './probe.js';
+import { PROBE_KERNELS_VARIABLE, PROBE_MARK, PROBE_PACKAGE_VARIABLE } from './probe.js';
 
 provideRemovedNodeUtilities();
-const directory = process.env[PROBE_PACKAGE_VARIABLE] ?? '';
-const tf = createRequire(import.meta.url)(directory);
+const tf = createRequire(import.meta.url)(process.env[PROBE_PACKAGE_VARIABLE] ?? '');
 await tf.ready();
-const tfjsNode = locateTfjsNode([path.join(directory, '..')]);
-assert.ok(tfjsNode !== null, 'the package is found from where it stands');
-process.dlopen({ exports: {} }, kernelsFor(locateAddon(tfjsNode)));
+process.dlopen({ exports: {} }, process.env[PROBE_KERNELS_VARIABLE] ?? '');
 
 const [y, dy] = [tf.tensor2d([[0.25, 0.75]]), tf.tensor2d([[1, 3]])];
 const [gradient] = tf.backend().executeMultipleOutputs('MillraceSoftmaxGradient', [], [y, dy], 1);

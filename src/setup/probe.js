@@ -7,6 +7,7 @@ import { failureLine, runCommand } from './run-command.js';
 
 export const PROBE_MARK = 'millrace-probe:';
 export const PROBE_PACKAGE_VARIABLE = 'MILLRACE_PROBE_PACKAGE';
+export const PROBE_KERNELS_VARIABLE = 'MILLRACE_PROBE_KERNELS';
 
 const PROBE_TIMEOUT_MS = 60_000;
 
@@ -14,42 +15,42 @@ const PROBE_TIMEOUT_MS = 60_000;
  * @typedef {{ ok: true, tensorflowVersion: string, libraries: readonly string[] }} WorkingProbe
  * @typedef {{ ok: false, reason: string }} FailedProbe
  * @typedef {(packageDirectory: string) => Promise<WorkingProbe | FailedProbe>} Probe
+ * @typedef {(packageDirectory: string, kernels: string) => Promise<WorkingProbe | FailedProbe>} KernelProbe
  */
-
-/** @typedef {{ timeoutMs?: number }} ProbeOptions */
 
 /**
  * @param {string} packageDirectory
- * @param {ProbeOptions} [options]
+ * @param {{ timeoutMs?: number }} [options]
  * @returns {Promise<WorkingProbe | FailedProbe>}
  */
-export async function probeTfjsNode(packageDirectory, options) {
-  return await probeWith('./probe-child.js', packageDirectory, options);
+export async function probeTfjsNode(packageDirectory, options = {}) {
+  return await probeWith('./probe-child.js', { [PROBE_PACKAGE_VARIABLE]: packageDirectory }, options);
 }
 
 /**
- * Whether the kernels beside tfjs-node's addon work.
+ * Whether Millrace's kernels work with an installed tfjs-node.
  * @param {string} packageDirectory
- * @param {ProbeOptions} [options]
+ * @param {string} kernels the module, beside the addon
  * @returns {Promise<WorkingProbe | FailedProbe>}
  */
-export async function probeKernels(packageDirectory, options) {
-  return await probeWith('./probe-kernels-child.js', packageDirectory, options);
+export async function probeKernels(packageDirectory, kernels) {
+  const env = { [PROBE_PACKAGE_VARIABLE]: packageDirectory, [PROBE_KERNELS_VARIABLE]: kernels };
+  return await probeWith('./probe-kernels-child.js', env);
 }
 
 /**
  * @param {string} child
- * @param {string} packageDirectory
- * @param {ProbeOptions} [options]
+ * @param {NodeJS.ProcessEnv} env what it is told
+ * @param {{ timeoutMs?: number }} [options]
  * @returns {Promise<WorkingProbe | FailedProbe>}
  */
-async function probeWith(child, packageDirectory, options = {}) {
+async function probeWith(child, env, options = {}) {
   const childPath = fileURLToPath(new URL(child, import.meta.url));
   const result = await runCommand(process.execPath, [childPath], {
     timeoutMs: options.timeoutMs ?? PROBE_TIMEOUT_MS,
     env: {
       ...process.env,
-      [PROBE_PACKAGE_VARIABLE]: packageDirectory,
+      ...env,
       TF_CPP_MIN_LOG_LEVEL: process.env['TF_CPP_MIN_LOG_LEVEL'] ?? '2',
     },
   });

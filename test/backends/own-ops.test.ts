@@ -1,10 +1,11 @@
-/** Millrace's own ops in TensorFlow against tfjs: lengths that fill no vector, values at the ends of their ranges, and NaN. */
+/** Millrace's own ops in TensorFlow against TensorFlow's: lengths that fill no vector, values at the ends of their ranges, and NaN. */
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
-import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { loadBackend } from '#internal/backends/index.js';
 import { hasKernels } from '#internal/backends/tensorflow/index.js';
 import { rawOps } from '#internal/backends/tensorflow/raw-ops.js';
+import { findCompiler } from '#internal/setup/build/compiler.js';
 import { backends, HAS_KERNELS, useBackend } from '../helpers/backends.js';
 import { expectTensorsClose } from '../helpers/compare.js';
 import { uniform } from '../helpers/data.js';
@@ -17,25 +18,34 @@ const seed = fc.integer({ min: 1, max: 10_000 });
 
 type Settings = Parameters<typeof operations.lstm>[2];
 
-/** Output, and the gradients of x, K, R and b. */
-function lstm(
+const PARTS = { lstm: 4, gru: 3 } as const;
+
+/** A loss, the output, and the gradients of x, K, R and b. */
+function recurrent(
+  kind: keyof typeof PARTS,
   scale: number,
-  [batch, steps, inputs, units]: readonly number[],
+  [batch, steps, inputs, units]: readonly [number, number, number, number],
   settings: Settings,
   from: number,
 ): tf.Tensor[] {
-  const x = tf.mul(uniform([batch!, steps!, inputs!], from), scale) as tf.Tensor3D;
-  const weights = [
-    uniform([inputs!, 4 * units!], from + 1),
-    uniform([units!, 4 * units!], from + 2),
-    uniform([4 * units!], from + 3),
+  const columns = PARTS[kind] * units;
+  const given = [
+    tf.mul(uniform([batch, steps, inputs], from), scale),
+    uniform([inputs, columns], from + 1),
+    uniform([units, columns], from + 2),
+    uniform([columns], from + 3),
   ];
-  const output = (given: tf.Tensor[]): tf.Tensor => {
-    const [x, kernel, recurrentKernel, bias] = given as [tf.Tensor3D, tf.Tensor2D, tf.Tensor2D, tf.Tensor1D];
-    return operations.lstm(x, { kernel, recurrentKernel, bias }, settings);
+  const output = (...tensors: tf.Tensor[]): tf.Tensor => {
+    const [x, kernel, recurrentKernel, bias] = tensors as [
+      tf.Tensor3D,
+      tf.Tensor2D,
+      tf.Tensor2D,
+      tf.Tensor1D,
+    ];
+    return operations[kind](x, { kernel, recurrentKernel, bias }, settings);
   };
-  const { value, grads } = tf.valueAndGrads((...given) => tf.sum(tf.square(output(given))))([x, ...weights]);
-  return [value, output([x, ...weights]), ...grads];
+  const { value, grads } = tf.valueAndGrads((...tensors) => tf.sum(tf.square(output(...tensors))))(given);
+  return [value, output(...given), ...grads];
 }
 
 /** What `run` gives with the ops, held against what it gives without. */
@@ -44,51 +54,55 @@ function expectSameWithout(run: () => tf.Tensor[]): void {
     const own = run();
     vi.stubEnv('MILLRACE_KERNELS', '0');
     const ofOps = run();
-    vi.unstubAllEnvs();
+    vi.stubEnv('MILLRACE_KERNELS', '');
     expectTensorsClose(own, ofOps, 'own ops', 1e-4);
   });
 }
 
 describe.runIf(HAS_KERNELS && backends().includes('tensorflow'))('an op of our own', () => {
   beforeAll(() => useBackend('tensorflow'));
+  afterEach(() => void vi.unstubAllEnvs());
 
   it('is there, and not with MILLRACE_KERNELS=0', () => {
     expect(hasKernels()).toBe(true);
     vi.stubEnv('MILLRACE_KERNELS', '0');
     expect(hasKernels()).toBe(false);
-    vi.unstubAllEnvs();
   });
 
-  it.each(['sigmoid', 'hardSigmoid'] as const)(
-    'steps an LSTM with %s gates through time, at any magnitude',
-    gate => {
-      const cases = fc.record({
-        shape: fc.tuple(
-          fc.integer({ min: 1, max: 5 }),
-          fc.integer({ min: 1, max: 4 }),
-          fc.integer({ min: 1, max: 5 }),
-          width,
-        ),
-        scale: fc.constantFrom(1e-3, 1, 5, 100),
-        activation: fc.constantFrom('tanh', 'sigmoid', 'relu', 'linear') as fc.Arbitrary<
-          Settings['activation']
-        >,
-        returnSequences: fc.boolean(),
-        goBackwards: fc.boolean(),
-        seed,
-      });
-      fc.assert(
-        fc.property(cases, ({ shape, scale, seed, activation, ...rest }) => {
-          // Unbounded states square the magnitude at each step.
-          const bounded = activation === 'tanh' || activation === 'sigmoid' ? scale : 1;
-          // Slopes of gates that are all but shut are differences of numbers that are all but the same.
-          const count = bounded > 5 ? 2 : undefined;
-          expectSameWithout(() => lstm(bounded, shape, { gate, activation, ...rest }, seed).slice(0, count));
-        }),
-        { numRuns: 40 },
-      );
-    },
-  );
+  it.each([
+    ['lstm', 'sigmoid'],
+    ['lstm', 'hardSigmoid'],
+    ['gru', 'sigmoid'],
+    ['gru', 'hardSigmoid'],
+  ] as const)('steps a %s with %s gates through time, at any magnitude', (kind, gate) => {
+    const cases = fc.record({
+      shape: fc.tuple(
+        fc.integer({ min: 1, max: 5 }),
+        fc.integer({ min: 1, max: 4 }),
+        fc.integer({ min: 1, max: 5 }),
+        width,
+      ),
+      scale: fc.constantFrom(1e-3, 1, 5, 100),
+      activation: fc.constantFrom('tanh', 'sigmoid', 'relu', 'linear') as fc.Arbitrary<
+        Settings['activation']
+      >,
+      returnSequences: fc.boolean(),
+      goBackwards: fc.boolean(),
+      seed,
+    });
+    fc.assert(
+      fc.property(cases, ({ shape, scale, seed, activation, ...rest }) => {
+        // Unbounded states square the magnitude at each step.
+        const bounded = activation === 'tanh' || activation === 'sigmoid' ? scale : 1;
+        // Slopes of gates that are all but shut are differences of numbers that are all but the same.
+        const count = bounded > 5 ? 2 : undefined;
+        expectSameWithout(() =>
+          recurrent(kind, bounded, shape, { gate, activation, ...rest }, seed).slice(0, count),
+        );
+      }),
+      { numRuns: 40 },
+    );
+  });
 
   it('normalises rows of any width, far from zero too', () => {
     const cases = fc.record({
@@ -145,7 +159,6 @@ describe.runIf(HAS_KERNELS && backends().includes('tensorflow'))('an op of our o
       expect(ops).toContain('MillraceSoftmaxGradient');
       vi.stubEnv('MILLRACE_KERNELS', '0');
       const [without, ofOps] = opsOf(() => gradient(x));
-      vi.unstubAllEnvs();
       expect(without).not.toContain('MillraceSoftmaxGradient');
       expectTensorsClose([own], [ofOps], 'gradient');
     });
@@ -156,18 +169,36 @@ describe.runIf(HAS_KERNELS && backends().includes('tensorflow'))('an op of our o
     onCpu.dispose();
   });
 
+  it('can be differentiated once more where a softmax is', () => {
+    tf.tidy(() => {
+      const second = tf.grad(x => tf.sum(tf.square(tf.grad(z => tf.sum(tf.square(tf.softmax(z))))(x))));
+      const x = uniform([3, 5], 1);
+      const own = second(x);
+      vi.stubEnv('MILLRACE_KERNELS', '0');
+      expectTensorsClose([own], [second(x)], 'second derivative');
+    });
+  });
+
   it('passes NaN on, so that training is seen to diverge', () => {
     tf.tidy(() => {
-      const weights = { kernel: tf.ones([2, 12]), recurrentKernel: tf.ones([3, 12]), bias: tf.zeros([12]) };
-      for (const gate of ['sigmoid', 'hardSigmoid'] as const) {
-        for (const activation of ['tanh', 'sigmoid', 'relu', 'linear'] as const) {
-          const settings = { gate, activation, returnSequences: false, goBackwards: false };
-          const x = tf.fill([1, 2, 2], Number.NaN) as tf.Tensor3D;
-          expect([...operations.lstm(x, weights, settings).dataSync()]).toEqual([
-            Number.NaN,
-            Number.NaN,
-            Number.NaN,
-          ]);
+      for (const [kind, parts] of Object.entries(PARTS) as [keyof typeof PARTS, number][]) {
+        const columns = 3 * parts;
+        const weights = {
+          kernel: tf.ones([2, columns]),
+          recurrentKernel: tf.ones([3, columns]),
+          bias: tf.zeros([columns]),
+        };
+        for (const gate of ['sigmoid', 'hardSigmoid'] as const) {
+          for (const activation of ['tanh', 'sigmoid', 'relu', 'linear'] as const) {
+            const settings = { gate, activation, returnSequences: false, goBackwards: false };
+            const x = tf.fill([1, 2, 2], Number.NaN) as tf.Tensor3D;
+            const y = operations[kind](x, weights, settings);
+            expect([...y.dataSync()], `${kind} ${gate} ${activation}`).toEqual([
+              Number.NaN,
+              Number.NaN,
+              Number.NaN,
+            ]);
+          }
         }
       }
       const normalised = operations.layerNorm(
@@ -179,4 +210,14 @@ describe.runIf(HAS_KERNELS && backends().includes('tensorflow'))('an op of our o
       expect([...normalised.dataSync()]).toEqual([Number.NaN, Number.NaN]);
     });
   });
+});
+
+const isAsked =
+  process.platform === 'linux' &&
+  backends().includes('tensorflow') &&
+  process.env['MILLRACE_KERNELS'] !== '0';
+
+it.runIf(isAsked)('are compiled wherever there is a compiler', async () => {
+  const compiler = await findCompiler(process.env).catch(() => undefined);
+  expect(HAS_KERNELS).toBe(compiler !== undefined);
 });

@@ -13,6 +13,7 @@ const loading = (name: BackendCheck['name']): BackendCheck => ({
   ...{ name, loads: true, version: '1.2.3', supplied: [], gaps: [] },
   simd: name === 'wasm' ? true : null,
   threads: name === 'wasm' ? false : null,
+  ownOps: name === 'tensorflow' ? true : null,
 });
 const failing = (name: BackendCheck['name']): BackendCheck => ({
   name,
@@ -49,7 +50,7 @@ function child(program: string): string {
 }
 
 function childWith(packageKernels: readonly string[], kernels: readonly string[]): string {
-  const result = { version: '4.22.0', packageKernels, kernels, simd: true, threads: false };
+  const result = { version: '4.22.0', packageKernels, kernels, simd: true, threads: false, ownOps: null };
   return child(`console.log('noise\\nmillrace-backend:' + ${JSON.stringify(JSON.stringify(result))});`);
 }
 
@@ -139,6 +140,8 @@ describe('the diagnosis', () => {
       ok: false,
       detail: 'found no C++ compiler',
       remedy: 'install a C++ compiler',
+      durationMs: 1,
+      writtenAt: '2026-01-01T00:00:00.000Z',
     };
     const diagnosis = await examine({ env: {}, check, report: REPORT, kernels });
     expect(formatDiagnosis(diagnosis)).toContain('kernels: failed: found no C++ compiler');
@@ -148,6 +151,9 @@ describe('the diagnosis', () => {
     const compiled = { ...kernels, ok: true, detail: 'compiled with g++ 12', remedy: null };
     const later = await examine({ env: {}, check, report: REPORT, kernels: compiled });
     expect(formatDiagnosis(later)).toContain('kernels: compiled with g++ 12');
+    expect(formatDiagnosis(later)).toContain(
+      "tensorflow  loads and trains, version 1.2.3, with Millrace's own ops",
+    );
     expect(later.advice).toEqual([]);
   });
 

@@ -8,7 +8,7 @@ import { loadWasmBackend } from '#internal/backends/wasm/index.js';
 import { locateKernels } from '#internal/setup/index.js';
 
 /** Whether the set-up has compiled Millrace's own ops, which a machine without a C++ compiler goes without. */
-export const HAS_KERNELS = existsSync(locateKernels() ?? '');
+export const HAS_KERNELS = process.env['MILLRACE_KERNELS'] !== '0' && existsSync(locateKernels() ?? '');
 
 export type BackendName = 'tensorflow' | 'wasm' | 'cpu';
 

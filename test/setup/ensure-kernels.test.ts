@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { kernelKey } from '#internal/setup/build/kernel-recipe.js';
 import { ensureKernels, type KernelOptions } from '#internal/setup/ensure-kernels.js';
 import { readKernelsReport } from '#internal/setup/kernels-report.js';
-import type { Probe } from '#internal/setup/probe.js';
+import type { KernelProbe } from '#internal/setup/probe.js';
 import type { NativeFacts } from '#internal/setup/report.js';
 import { fakeCommand, fakeProject, LINUX, temporaryDirectory, writeFiles } from './fixtures.js';
 
@@ -24,7 +24,7 @@ class Bench {
   readonly #commands = temporaryDirectory();
   readonly compiler = fakeCommand(this.#commands, 'my-cxx', COMPILER);
   readonly cacheDirectory = path.join(temporaryDirectory(), 'cache');
-  readonly probe = vi.fn<Probe>(async () => ({ ok: true, tensorflowVersion: '2.15.1', libraries: [] }));
+  readonly probe = vi.fn<KernelProbe>(async () => ({ ok: true, tensorflowVersion: '2.15.1', libraries: [] }));
   lines: string[] = [];
 
   project() {
@@ -84,7 +84,10 @@ describe("Millrace's own kernels", () => {
     expect(args).toContain('/deps/lib/libtensorflow_cc.so.2');
     expect(args!.filter(name => name.endsWith('.cc')).map(name => path.basename(name))).toContain('lstm.cc');
     expect(args!.join()).not.toContain('tfjs_binding.node');
-    expect(bench.probe).toHaveBeenCalledExactlyOnceWith(project.tfjsNode.directory);
+    expect(bench.probe).toHaveBeenCalledExactlyOnceWith(
+      project.tfjsNode.directory,
+      expect.stringContaining(file),
+    );
     expect(bench.lines).toEqual([
       expect.stringMatching(/^kernels: ready in .* s, compiled with my-cxx 1\.0$/),
     ]);
@@ -113,7 +116,7 @@ describe("Millrace's own kernels", () => {
     expect(kernelKey(['linux'], ['/a/b.so'])).not.toBe(kernelKey(['linux'], ['/a/c.so']));
   });
 
-  it('are no error where there is no compiler, which is remembered until a set-up is asked for', async () => {
+  it('are no error where there is no compiler, which the next start looks for again', async () => {
     const bench = new Bench();
     const project = bench.project();
     const env = { PATH: temporaryDirectory() };
@@ -123,11 +126,39 @@ describe("Millrace's own kernels", () => {
         /^kernels: not available after .*TensorFlow's own ops are used instead: found no C\+\+ compiler.*To get them: install a C\+\+ compiler/,
       ),
     ]);
+    expect(await bench.run(project)).toBe(true);
+  });
+
+  it('are not tried again within the hour where that took long, unless a set-up is asked for', async () => {
+    const bench = new Bench();
+    const project = bench.project();
+    const now = vi.spyOn(performance, 'now');
+    let clockMs = 0;
+    now.mockImplementation(() => (clockMs += 4_000));
+    await bench.run(project, { env: { PATH: temporaryDirectory() } }).finally(() => now.mockRestore());
     expect(await bench.run(project)).toBe(false);
     expect(bench.lines).toEqual([
       expect.stringMatching(/not available, as found before .*npx millrace setup/),
     ]);
     expect(await bench.run(project, { retry: true })).toBe(true);
+  });
+
+  it('are tried again by a set-up although they are there', async () => {
+    const bench = new Bench();
+    const project = bench.project();
+    await bench.run(project);
+    bench.probe.mockResolvedValueOnce({ ok: false, reason: 'needs a newer libstdc++' });
+    expect(await bench.run(project, { retry: true })).toBe(false);
+    expect(existsSync(path.join(project.tfjsNode.directory, MODULE))).toBe(false);
+  });
+
+  it('are no error where their place cannot be written', async () => {
+    const bench = new Bench();
+    const project = bench.project();
+    // A folder where the module should be: nobody can rename a file over it, or remove it as one.
+    writeFiles(path.join(project.tfjsNode.directory, MODULE), { occupied: '' });
+    expect(await bench.run(project)).toBe(false);
+    expect(bench.lines).toEqual([expect.stringContaining("TensorFlow's own ops are used instead")]);
   });
 
   it('are taken out again and forgotten if they do not work', async () => {
@@ -145,7 +176,9 @@ describe("Millrace's own kernels", () => {
     const bench = new Bench();
     const machine = { ...LINUX, platform: 'darwin', nodeApiVersion: 8 };
     expect(await bench.run(bench.project(), { machine })).toBe(false);
-    expect(bench.lines[0]).toContain('they are compiled on Linux alone, not on darwin');
+    expect(bench.lines).toEqual([
+      "kernels: not compiled on darwin, only on Linux; TensorFlow's own ops are used instead",
+    ]);
   });
 
   it('tell a compiler that fails by its first error', async () => {

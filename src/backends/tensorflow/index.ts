@@ -46,10 +46,8 @@ export async function loadTensorflowBackend(): Promise<Backend> {
   const { binding } = backend;
   const raw = rawOps();
   const update = slotUpdate(raw);
-  if (isFusionOn()) {
-    loadKernels();
-    if (hasKernels()) registerSoftmaxGradient();
-  }
+  loadKernels();
+  if (hasKernels()) registerSoftmaxGradient();
 
   return {
     name: 'tensorflow',

@@ -7,10 +7,13 @@
 import { existsSync } from 'node:fs';
 import { locateKernels } from '../../setup/index.js';
 import { tf } from '../../tf.js';
+import { isFusionOn } from '../fusion.js';
 import { rawOps } from './raw-ops.js';
 
 /** Set to 0 to train without them. */
 const KERNELS_VARIABLE = 'MILLRACE_KERNELS';
+
+const areWanted = (): boolean => isFusionOn() && process.env[KERNELS_VARIABLE] !== '0';
 
 let areLoaded = false;
 
@@ -18,20 +21,23 @@ export function hasKernels(): boolean {
   return areLoaded && process.env[KERNELS_VARIABLE] !== '0';
 }
 
-/** Adds them, if they are there, to the process's TensorFlow, whose addon must be loaded. Once is enough for all threads. */
+/** Adds them, if they are there and wanted, to the process's TensorFlow, whose addon must be loaded. Once is enough for all threads. */
 export function openKernels(): void {
-  const file = locateKernels();
+  const file = areWanted() ? locateKernels() : null;
   if (file === null || !existsSync(file)) return;
   try {
     process.dlopen({ exports: {} }, file);
   } catch {
-    // Made for another TensorFlow or system, which the next set-up mends; nobody finds the ops then.
+    // Made for another TensorFlow or system: `npx millrace setup` finds that out, and nobody finds the ops until then.
   }
 }
 
 /** Makes them known to the calling thread, whose tfjs runs on the TensorFlow backend. */
 export function loadKernels(): void {
+  if (areLoaded || !areWanted()) return;
+  areLoaded = tf.tidy(compute);
   if (areLoaded) return;
+  // Nobody has prepared the addon in this process's main thread.
   openKernels();
   areLoaded = tf.tidy(compute);
 }

@@ -4,6 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import { loadBackend } from '../../backends/index.js';
+import { hasKernels } from '../../backends/tensorflow/index.js';
 import type { BackendName } from '../../protocol/stage-spec.js';
 import { provideRemovedNodeUtilities } from '../../setup/index.js';
 import { tf } from '../../tf.js';
@@ -41,5 +42,6 @@ const result: LoadedBackend = {
   kernels: kernelNames(),
   simd: name === 'wasm' ? await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT').then(Boolean) : null,
   threads: name === 'wasm' ? await tf.env().getAsync('WASM_HAS_MULTITHREAD_SUPPORT').then(Boolean) : null,
+  ownOps: name === 'tensorflow' ? hasKernels() : null,
 };
 console.log(`${BACKEND_RESULT_MARK}${JSON.stringify(result)}`);

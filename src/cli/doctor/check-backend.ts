@@ -17,6 +17,8 @@ export interface LoadedBackend {
   /** Null where the question does not arise. */
   readonly simd: boolean | null;
   readonly threads: boolean | null;
+  /** Whether Millrace's own ops are part of TensorFlow. */
+  readonly ownOps: boolean | null;
 }
 
 export type BackendCheck =
@@ -27,6 +29,7 @@ export type BackendCheck =
       readonly version: string;
       readonly simd: boolean | null;
       readonly threads: boolean | null;
+      readonly ownOps: boolean | null;
       /** What the backend's package lacks for training and Millrace supplies. */
       readonly supplied: readonly string[];
       /** What is lacking even then. */
@@ -48,8 +51,8 @@ export async function checkBackend(
   const gaps = kernelGaps(loaded.kernels);
   const stillMissing = new Set(gaps.flatMap(gap => gap.kernels));
   const supplied = [...new Set(packageGaps)].filter(kernel => !stillMissing.has(kernel));
-  const { version, simd, threads } = loaded;
-  return { name, loads: true, version, simd, threads, supplied, gaps };
+  const { version, simd, threads, ownOps } = loaded;
+  return { name, loads: true, version, simd, threads, ownOps, supplied, gaps };
 }
 
 interface ChildEnd {

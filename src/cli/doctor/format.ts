@@ -30,6 +30,9 @@ function formatBackend(check: BackendCheck): string[] {
   const facts = [
     `loads and trains, version ${check.version}`,
     ...(check.simd === null ? [] : [check.simd ? 'with SIMD' : 'without SIMD']),
+    ...(check.ownOps === null
+      ? []
+      : [check.ownOps ? "with Millrace's own ops" : "without Millrace's own ops"]),
     ...(check.threads === null ? [] : [check.threads ? 'with threads' : 'one thread per worker']),
   ];
   return [

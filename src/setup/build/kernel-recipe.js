@@ -17,6 +17,8 @@ const FLAGS = [
   ...['-fopenmp-simd', '-fno-math-errno', '-fno-trapping-math'],
   // TensorFlow keeps pointers into the module as long as the process lives; the thread that loaded it may end before.
   '-Wl,-z,nodelete',
+  // A TensorFlow that lacks a function is found out when the module is loaded, not when the function is called.
+  '-Wl,-z,now',
   // As the addon beside it, of the same libraries.
   '-Wl,--disable-new-dtags,-rpath,$ORIGIN/../../deps/lib',
 ];

@@ -52,14 +52,16 @@ const callLayerNorm: Make = ops =>
 function ofOps(make: Make): Make {
   return operations => {
     vi.stubEnv('MILLRACE_KERNELS', '0');
-    const result = make(operations);
-    vi.unstubAllEnvs();
-    return result;
+    try {
+      return make(operations);
+    } finally {
+      vi.unstubAllEnvs();
+    }
   };
 }
 
 /** What runs on ops of Millrace's own alone. */
-const NEEDS_OWN_OPS = ['MillraceLayerNorm', 'MillraceLstm'];
+const NEEDS_OWN_OPS = ['MillraceLayerNorm', 'MillraceLstm', 'MillraceGru'];
 
 /** One call of each kernel, all inputs from outside. */
 const CALLS: Record<string, Make> = {
@@ -91,6 +93,7 @@ const CALLS: Record<string, Make> = {
   MillraceLstmOfOps: ofOps(callLstm),
   MillraceHeapLstm: callLstm,
   MillraceGru: callGru,
+  MillraceGruOfOps: ofOps(callGru),
   MillraceHeapGru: callGru,
   MillraceMaxPool: ops =>
     ops.maxPool(uniform([2, 4, 6, 3], 1) as tf.Tensor4D, { size: [2, 3], strides: [2, 1], padding: 'same' }),

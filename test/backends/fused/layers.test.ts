@@ -1,7 +1,7 @@
 /** Every lowered layer against tfjs's own path: outputs, gradients of input and weights, and what training does to weights. */
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { backends, HAS_KERNELS, useBackend } from '../../helpers/backends.js';
 import { integers } from '../../helpers/data.js';
 import { expectSameLayer } from './layer-oracle.js';
@@ -41,6 +41,7 @@ const WAYS = [
 
 describe.skipIf(!backends().includes('tensorflow'))('a lowered layer computes what tfjs computes', () => {
   beforeAll(() => useBackend('tensorflow'));
+  afterEach(() => void vi.unstubAllEnvs());
 
   it('dense, over inputs of rank 2 to 4', async () => {
     const cases = fc.record({
@@ -323,14 +324,15 @@ const RECURRENT = [
   { backend: 'tensorflow', kind: 'simpleRNN', kernel: 'MillraceSimpleRnn' },
   ...(HAS_KERNELS ? [{ backend: 'tensorflow', kind: 'lstm', kernel: 'MillraceLstm' } as const] : []),
   { backend: 'tensorflow', kind: 'lstm', kernel: 'MillraceLstmOfOps' },
-  { backend: 'tensorflow', kind: 'gru', kernel: 'MillraceGru' },
+  ...(HAS_KERNELS ? [{ backend: 'tensorflow', kind: 'gru', kernel: 'MillraceGru' } as const] : []),
+  { backend: 'tensorflow', kind: 'gru', kernel: 'MillraceGruOfOps' },
   { backend: 'wasm', kind: 'lstm', kernel: 'MillraceHeapLstm' },
   { backend: 'wasm', kind: 'gru', kernel: 'MillraceHeapGru' },
 ] as const;
 const PRESENT = RECURRENT.filter(({ backend }) => backends().includes(backend));
 
 describe.each(PRESENT)(
-  'a lowered $kind on $backend computes what tfjs computes',
+  'a lowered $kind on $backend, $kernel, computes what tfjs computes',
   ({ backend, kind, kernel }) => {
     beforeAll(async () => {
       await useBackend(backend);

@@ -3,6 +3,7 @@
  * relu6 are not here: TensorFlow's gradients differ from tfjs's at 0 and at 6.
  */
 import { tf } from '../../../tf.js';
+import { isTapeOn } from '../../../tfjs/internals.js';
 import type { FusedActivation } from '../../fused-operations.js';
 import { hasKernels } from '../kernels.js';
 import { rawOps } from '../raw-ops.js';
@@ -121,11 +122,11 @@ export function activation(x: tf.Tensor, name: FusedActivation, alpha = 0): tf.T
 /** tfjs's gradient of softmax, which layers that are not lowered use. */
 const GRADIENT_OF_TFJS = tf.getGradient('Softmax');
 
-/** On this backend the same op, on others as before. */
+/** On this backend the same op, on others as before; so is a gradient that is differentiated in its turn, which an op has none for. */
 const SOFTMAX_GRADIENT: tf.GradConfig = {
   ...GRADIENT_OF_TFJS,
   gradFunc: (dy, saved, attributes) =>
-    hasKernels() && tf.getBackend() === 'tensorflow'
+    hasKernels() && tf.getBackend() === 'tensorflow' && !isTapeOn()
       ? { logits: () => softmaxGradient(dy as tf.Tensor, saved[0]!) }
       : GRADIENT_OF_TFJS.gradFunc(dy, saved, attributes),
 };

@@ -1,179 +1,112 @@
 /**
- * A whole GRU layer (Cho et al., arXiv 1406.1078; the reset gate before the product, as in tfjs) as one kernel.
+ * A whole GRU layer (Cho et al., arXiv 1406.1078; the reset gate before the product, as in tfjs) as one kernel: a graph forward and one
+ * back, of two products and two ops of Millrace's own a time step.
  *
  *     u, r = σ(x·K₂ + h·R₂ + b₂)      n = φ(x·Kₙ + (r·h)·Rₙ + bₙ)      h′ = u·h + (1 − u)·n = n + u·(h − n)
  *
  * As in `lstm.ts`, the input's parts are products over all steps, the gradient goes back through time once, for B, and W
- * is products over all steps. With gates kept m times as large, Rₙ is divided by m, and so is the step h′ − n.
+ * is products over all steps.
  */
 import { tf } from '../../../tf.js';
 import type { RecurrentSettings, RecurrentWeights } from '../../fused-operations.js';
 import { graphFunction } from '../graph/index.js';
+import { hasKernels } from '../kernels.js';
 import { rawOps } from '../raw-ops.js';
 import { addBias, asMatrix, biasGradient } from './dense.js';
+import { gruOfOps } from './gru-of-ops.js';
 import { register, sharing } from './kernel.js';
 import { matMul } from './product.js';
-import {
-  addPresent,
-  blocks,
-  forwardOf,
-  GATES,
-  inputGradient,
-  inTime,
-  joinColumns,
-  outputGradients,
-  outputOf,
-  STEP_ACTIVATIONS,
-  splitColumns,
-  stackParts,
-  stackRows,
-  swapTime,
-  timeOrder,
-  unstack,
-  unstackRows,
-} from './recurrent.js';
+import { forwardOf, inputGradient, joinColumns, swapTime } from './recurrent.js';
+import { stepAttributes, swapRows } from './recurrent-steps.js';
 
-/** What the gradient reads of a step: both gates side by side, the reset state, the candidate, and h − n. */
-interface Step {
-  readonly gates: tf.Tensor;
-  readonly reset: tf.Tensor;
-  readonly n: tf.Tensor;
-  readonly gap: tf.Tensor;
-  /** The state before the step. */
-  readonly before: tf.Tensor;
-}
-
-const STEP_PARTS = ['gates', 'reset', 'n', 'gap', 'before'] as const satisfies (keyof Step)[];
-
-/** Factors of the columns of K and b, and of R. */
-function columnFactors(units: number, { gate }: RecurrentSettings): { k: tf.Tensor; r: tf.Tensor } {
-  const { factor, magnitude } = GATES[gate];
-  return { k: blocks(units, factor, factor, 1), r: blocks(units, factor, factor, 1 / magnitude) };
-}
-
-/** The columns of the gates and those of the candidate. */
-function partColumns(weight: tf.Tensor, units: number): [tf.Tensor, tf.Tensor] {
-  return tf.split(weight, [2 * units, units], weight.rank - 1) as [tf.Tensor, tf.Tensor];
+/** The columns of both gates and those of the candidate. */
+function partColumns(weight: tf.Tensor): [tf.Tensor, tf.Tensor] {
+  const units = weight.shape[0]!;
+  return tf.split(weight, [2 * units, units], 1) as [tf.Tensor, tf.Tensor];
 }
 
 /**
- * From x, K, R and perhaps b to the layer's output and what the gradient reads: K and both parts of R with their factors, x as
- * rows, and the parts of all steps, each [time, batch, …] in the order of time.
+ * From x, K, R and perhaps b to the layer's output and what the gradient reads, as rows in the order of time: x, gates, reset states, states
+ * before each step, and candidates.
  */
 const forward = graphFunction<RecurrentSettings>('gru', ([x, kernel, recurrentKernel, bias], settings) => {
   const raw = rawOps();
-  const gate = GATES[settings.gate];
-  const activation = STEP_ACTIVATIONS[settings.activation];
-  const [batch, steps] = x!.shape as [number, number, number];
-  const units = recurrentKernel!.shape[0]!;
-  const factors = columnFactors(units, settings);
-  const k = raw.map('Mul', kernel!, factors.k);
-  const offsets = blocks(units, gate.offset, gate.offset, 0);
-  const b = bias === undefined ? offsets : raw.map('AddV2', raw.map('Mul', bias, factors.k), offsets);
-  const [kGates, kCandidate] = partColumns(k, units);
-  const [bGates, bCandidate] = partColumns(b, units);
-  const [rGates, rCandidate] = partColumns(raw.map('Mul', recurrentKernel!, factors.r), units);
+  const [forGates, forCandidate] = partColumns(recurrentKernel!);
   const rows = asMatrix(swapTime(x!));
-  const forGates = unstackRows(addBias(matMul(rows, kGates), bGates), steps);
-  const forCandidate = unstackRows(addBias(matMul(rows, kCandidate), bCandidate), steps);
-  const shrink = tf.scalar(1 / gate.magnitude);
-  const done: Step[] = [];
-  const states: tf.Tensor[] = [];
-  for (const time of timeOrder(steps, settings.goBackwards)) {
-    const before = states.at(-1) ?? tf.zeros([batch, units]);
-    const gates = gate.apply(raw.map('AddV2', matMul(before, rGates), forGates[time]!));
-    const [u, r] = splitColumns(gates, 2) as [tf.Tensor, tf.Tensor];
-    const reset = raw.map('Mul', r, before);
-    const n = activation.apply(raw.map('AddV2', matMul(reset, rCandidate), forCandidate[time]!));
-    const gap = raw.map('Sub', before, n);
-    const moved = raw.map('Mul', u, gap);
-    const kept = gate.magnitude === 1 ? moved : raw.map('Mul', moved, shrink);
-    done.push({ gates, reset, n, gap, before });
-    states.push(raw.map('AddV2', n, kept));
+  const projected = addBias(matMul(rows, kernel!), bias);
+  let gateBuffers: tf.Tensor[] = [];
+  let stateBuffers: tf.Tensor[] = [];
+  let state: tf.Tensor | undefined;
+  for (const attributes of stepAttributes(x!.shape[1]!, settings)) {
+    // The first step reads nothing but the projection, and the gates made of it.
+    const before = state && [matMul(state, forGates), ...gateBuffers, stateBuffers[0]!];
+    const forReset = [projected, ...(before ?? Array.from({ length: 4 }, () => projected))];
+    const [gates, kept, reset] = raw.many('MillraceGruGates', attributes, forReset, 3);
+    gateBuffers = [gates!, kept!];
+    const product = state === undefined ? projected : matMul(reset!, forCandidate);
+    const buffers = state === undefined ? Array.from({ length: 3 }, () => projected) : stateBuffers;
+    const made = raw.many('MillraceGruState', attributes, [projected, product, gates!, ...buffers], 4);
+    state = made.pop();
+    stateBuffers = made;
   }
-  return [
-    outputOf(states, settings, tf.scalar(1)),
-    k,
-    rGates,
-    rCandidate,
-    rows,
-    ...stackParts(inTime(done, settings), STEP_PARTS),
-  ];
+  const [states, candidates, y] = stateBuffers as [tf.Tensor, tf.Tensor, tf.Tensor];
+  return [settings.returnSequences ? y : state!, rows, ...gateBuffers, states, candidates];
 });
 
-/** From the output's gradient, both parts of R and the parts of all steps to those of the gates and the candidate, as rows. */
+/**
+ * From the output's gradient, both parts of R transposed, gates, states before each step and candidates to the gradients of what the gates,
+ * all three parts and the candidate are made of, as rows.
+ */
 const backward = graphFunction<RecurrentSettings>(
   'gru-gradient',
-  ([dy, rGates, rCandidate, ...parts], settings) => {
+  ([dy, forGates, forCandidate, gates, states, candidates], settings) => {
     const raw = rawOps();
-    const gate = GATES[settings.gate];
-    const activation = STEP_ACTIVATIONS[settings.activation];
-    const steps = parts[0]!.shape[0]!;
-    const order = timeOrder(steps, settings.goBackwards);
-    const unstacked = parts.map(part => unstack(part, 0));
-    const shrink = tf.scalar(1 / gate.magnitude);
-    const received = outputGradients(dy!, steps, settings.returnSequences, 1);
-    const ofGates: tf.Tensor[] = [];
-    const ofCandidate: tf.Tensor[] = [];
-    let dhNext: tf.Tensor | undefined;
-    for (let index = steps - 1; index >= 0; index--) {
-      const time = order[index]!;
-      const [gates, , n, gap, before] = unstacked.map(slices => slices[time]!);
-      const [u, r] = splitColumns(gates!, 2) as [tf.Tensor, tf.Tensor];
-      const dh = addPresent(received[index], dhNext);
-      const shrunk = gate.magnitude === 1 ? dh : raw.map('Mul', dh, shrink);
-      const direct = raw.map('Mul', shrunk, u);
-      const dn = activation.gradient(raw.map('Sub', dh, direct), n!);
-      const dReset = matMul(dn, rCandidate!, false, true);
-      const joined = joinColumns([raw.map('Mul', shrunk, gap!), raw.map('Mul', dReset, before!)]);
-      const dz = gate.gradient(joined, gates!);
-      const throughReset = raw.map('AddV2', direct, raw.map('Mul', dReset, r));
-      dhNext = raw.map('AddV2', throughReset, matMul(dz, rGates!, false, true));
-      ofGates[time] = dz;
-      ofCandidate[time] = dn;
+    const steps = states!.shape[0]! / dy!.shape[0]!;
+    let kept: tf.Tensor[] | undefined;
+    let fromNext = [dy!, dy!];
+    for (const attributes of stepAttributes(steps, settings).reverse()) {
+      const forState = [dy!, gates!, candidates!, ...fromNext];
+      const [dState, dCandidate] = raw.many('MillraceGruCandidateGradient', attributes, forState, 2);
+      const dReset = matMul(dCandidate!, forCandidate!);
+      const buffers = kept ?? [dy!, dy!, dy!];
+      const inputs = [dState!, dCandidate!, dReset, gates!, candidates!, states!, ...buffers];
+      const made = raw.many('MillraceGruGateGradient', attributes, inputs, 5);
+      const [dz, direct] = made.splice(3) as [tf.Tensor, tf.Tensor];
+      kept = made;
+      fromNext = [direct, matMul(dz, forGates!)];
     }
-    return [stackRows(ofGates), stackRows(ofCandidate)];
+    return kept!;
   },
 );
 
 const run = register<RecurrentSettings>({
   name: 'MillraceGru',
   forward: forwardOf(forward),
-  saves: { inputs: ['x'], output: false },
+  saves: { inputs: ['x', 'kernel', 'recurrentKernel'], output: false },
   gradient([dy], saved, settings) {
-    type Known = [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, ...tf.Tensor[]];
-    const [x, k, rGates, rCandidate, rows, ...rest] = saved as Known;
-    const parts = rest.slice(0, STEP_PARTS.length);
-    const units = rGates.shape[0]!;
-    const raw = rawOps();
-    const throughTime = sharing(saved, () => backward([dy!, rGates, rCandidate, ...parts], settings));
-    const [, reset, , , before] = parts;
-    /** A weight's gradient from what its gates' and its candidate's columns are multiplied with. */
-    const product = (forGates: tf.Tensor, forCandidate: tf.Tensor): tf.Tensor => {
-      const [gates, candidate] = throughTime() as [tf.Tensor, tf.Tensor];
-      return joinColumns([matMul(forGates, gates, true), matMul(forCandidate, candidate, true)]);
-    };
+    type Known = [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+    const [x, kernel, recurrentKernel, rows, gates, reset, states, candidates] = saved as Known;
+    const throughTime = sharing(saved, () => {
+      const parts = partColumns(recurrentKernel);
+      const transposed = parts.map(swapRows);
+      const result = backward([dy!, ...transposed, gates, states, candidates], settings);
+      tf.dispose([...parts, ...transposed]);
+      return result;
+    });
+    const all = (): tf.Tensor => throughTime()[1]!;
     return {
-      x: () => {
-        const dz = joinColumns(throughTime());
-        const dx = inputGradient(dz, k, x);
-        dz.dispose();
-        return dx;
-      },
-      kernel: () => tf.tidy(() => raw.map('Mul', product(rows, rows), columnFactors(units, settings).k)),
+      x: () => inputGradient(all(), kernel, x),
+      kernel: () => matMul(rows, all(), true),
       recurrentKernel: () =>
-        tf.tidy(() =>
-          raw.map('Mul', product(asMatrix(before!), asMatrix(reset!)), columnFactors(units, settings).r),
-        ),
-      bias: () =>
         tf.tidy(() => {
-          const gradient = biasGradient(joinColumns(throughTime()));
-          return raw.map('Mul', gradient, columnFactors(units, settings).k);
+          const [ofGates, , ofCandidate] = throughTime() as [tf.Tensor, tf.Tensor, tf.Tensor];
+          return joinColumns([matMul(states, ofGates, true), matMul(reset, ofCandidate, true)]);
         }),
+      bias: () => biasGradient(all()),
     };
   },
 });
 
 export function gru(x: tf.Tensor3D, weights: RecurrentWeights, settings: RecurrentSettings): tf.Tensor {
-  return run({ x, ...weights }, settings);
+  return hasKernels() ? run({ x, ...weights }, settings) : gruOfOps(x, weights, settings);
 }

@@ -1,6 +1,6 @@
 /** The fused operations of the TensorFlow backend. Importing this registers their kernels and gradients with tfjs. */
 import type { FusedOperations } from '../../fused-operations.js';
-import { activation, isActivation, isInline, registerSoftmaxGradient } from './activations.js';
+import { activation, isActivation, isInline } from './activations.js';
 import { batchNorm, movingAverage } from './batch-norm.js';
 import { convolution, depthwiseConvolution } from './convolution.js';
 import { dense } from './dense.js';
@@ -13,7 +13,7 @@ import { maxPool } from './max-pooling.js';
 import { globalAverage, globalMax } from './pooling.js';
 import { simpleRnn } from './simple-rnn.js';
 
-export { registerSoftmaxGradient };
+export { registerSoftmaxGradient } from './activations.js';
 
 export const fusedOperations: FusedOperations = {
   isInline,

@@ -1,44 +1,23 @@
 /**
- * A whole LSTM layer (Hochreiter & Schmidhuber 1997; gates as in tfjs) as one kernel: a graph forward and one back, of one product and one op
- * of Millrace's own a time step.
+ * A whole LSTM layer (Hochreiter & Schmidhuber 1997; gates as in tfjs) as one kernel: a graph forward and one back, of one
+ * product and one op of Millrace's own a time step.
  *
  *     z = x·K + h·R + b      i, f, g, o = σ(z₀), σ(z₁), φ(z₂), σ(z₃)      c′ = f·c + i·g      h′ = o·φ(c′)
  *
  * The input's part of z is one product over all steps. The gradient goes back through time once, for B, and leaves dz of
  * every step; the gradients of K, R and b are products of it over all steps, and so are W's alone.
  */
-import { tf } from '../../../tf.js';
-import type { RecurrentSettings, RecurrentWeights, StepSettings } from '../../fused-operations.js';
+import type { tf } from '../../../tf.js';
+import type { RecurrentSettings, RecurrentWeights } from '../../fused-operations.js';
 import { graphFunction } from '../graph/index.js';
 import { hasKernels } from '../kernels.js';
-import { type Attribute, rawOps } from '../raw-ops.js';
+import { rawOps } from '../raw-ops.js';
 import { addBias, asMatrix, biasGradient } from './dense.js';
 import { register, sharing } from './kernel.js';
 import { lstmOfOps } from './lstm-of-ops.js';
 import { matMul } from './product.js';
 import { forwardOf, inputGradient, swapTime } from './recurrent.js';
-
-/** The op's numbers for them. */
-const GATES: Readonly<Record<RecurrentSettings['gate'], number>> = { sigmoid: 0, hardSigmoid: 1 };
-const ACTIVATIONS: Readonly<Record<StepSettings['activation'], number>> = {
-  tanh: 0,
-  sigmoid: 1,
-  relu: 2,
-  linear: 3,
-};
-
-/** What the op is told at each step, in the order of computation. */
-function stepAttributes(steps: number, settings: RecurrentSettings): Attribute[][] {
-  const raw = rawOps();
-  return Array.from({ length: steps }, (_, index) => [
-    raw.ints('gate', GATES[settings.gate]),
-    raw.ints('activation', ACTIVATIONS[settings.activation]),
-    raw.bool('sequences', settings.returnSequences),
-    raw.bool('reverse', settings.goBackwards),
-    raw.ints('steps', steps),
-    raw.ints('index', index),
-  ]);
-}
+import { stepAttributes, swapRows } from './recurrent-steps.js';
 
 /**
  * From x, K, R and perhaps b to the layer's output and what the gradient reads: x as rows, the states before each step as rows, gates and
@@ -81,18 +60,6 @@ const backward = graphFunction<RecurrentSettings>(
     return [kept!];
   },
 );
-
-/**
- * A matrix transposed. oneDNN would do it anew for each product: 271 µs for [128, 512]·[128, 512]ᵀ, 234 for what is transposed. It is made outside
- * of the graph, where TensorFlow would put it back into the products.
- */
-function swapRows(matrix: tf.Tensor): tf.Tensor {
-  const raw = rawOps();
-  const order = tf.tensor1d([1, 0], 'int32');
-  const swapped = raw.one('Transpose', [...raw.float, raw.type('Tperm', 'int32')], matrix, order);
-  order.dispose();
-  return swapped;
-}
 
 const run = register<RecurrentSettings>({
   name: 'MillraceLstm',

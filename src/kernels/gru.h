@@ -1,0 +1,8 @@
+#ifndef MILLRACE_GRU_H_
+#define MILLRACE_GRU_H_
+
+namespace millrace {
+const char* register_gru();
+}
+
+#endif  // MILLRACE_GRU_H_
