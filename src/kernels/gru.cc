@@ -323,24 +323,28 @@ class GateGradient {
 const char* register_gru() {
   const char* failure = register_kernel<Gates>({"MillraceGruGates",
                                                 Effect::kWritesInputs,
+                                                Shapes::kUnknown,
                                                 {"projected", "recurrent", "gates", "kept", "states"},
                                                 {"gates_out", "kept_out", "reset"},
                                                 kPlaceAttributes});
   if (failure != nullptr) return failure;
   failure = register_kernel<State>({"MillraceGruState",
                                     Effect::kWritesInputs,
+                                    Shapes::kUnknown,
                                     {"projected", "recurrent", "gates", "states", "candidates", "y"},
                                     {"states_out", "candidates_out", "y_out", "state"},
                                     kPlaceAttributes});
   if (failure != nullptr) return failure;
   failure = register_kernel<CandidateGradient>({"MillraceGruCandidateGradient",
                                                 Effect::kNone,
+                                                Shapes::kUnknown,
                                                 {"dy", "gates", "candidates", "direct", "product"},
                                                 {"dstate", "dcandidate"},
                                                 kPlaceAttributes});
   if (failure != nullptr) return failure;
   return register_kernel<GateGradient>({"MillraceGruGateGradient",
                                         Effect::kWritesInputs,
+                                        Shapes::kUnknown,
                                         {"dstate", "dcandidate", "dreset", "gates", "candidates", "states", "ofgates",
                                          "all", "ofcandidate"},
                                         {"ofgates_out", "all_out", "ofcandidate_out", "dz", "direct_out"},

@@ -149,13 +149,28 @@ struct GammaGradient {
 
 const char* register_layer_norm() {
   const char* failure = register_kernel<Forward>(
-      {"MillraceLayerNorm", Effect::kNone, {"x", "gamma", "beta"}, {"y", "mean", "scale"}, {"epsilon: float"}});
+      {"MillraceLayerNorm",
+       Effect::kNone,
+       Shapes::kFirstLikeFirstInput,
+       {"x", "gamma", "beta"},
+       {"y", "mean", "scale"},
+       {"epsilon: float"}});
   if (failure != nullptr) return failure;
   failure = register_kernel<InputGradient>(
-      {"MillraceLayerNormInputGradient", Effect::kNone, {"dy", "x", "gamma", "mean", "scale"}, {"dx"}, {}});
+      {"MillraceLayerNormInputGradient",
+       Effect::kNone,
+       Shapes::kFirstLikeFirstInput,
+       {"dy", "x", "gamma", "mean", "scale"},
+       {"dx"},
+       {}});
   if (failure != nullptr) return failure;
   return register_kernel<GammaGradient>(
-      {"MillraceLayerNormGammaGradient", Effect::kNone, {"dy", "x", "mean", "scale"}, {"gamma"}, {}});
+      {"MillraceLayerNormGammaGradient",
+       Effect::kNone,
+       Shapes::kUnknown,
+       {"dy", "x", "mean", "scale"},
+       {"gamma"},
+       {}});
 }
 
 }  // namespace millrace

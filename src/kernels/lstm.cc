@@ -245,12 +245,14 @@ class StepGradient {
 const char* register_lstm() {
   const char* failure = register_kernel<Step>({"MillraceLstmStep",
                                                Effect::kWritesInputs,
+                                               Shapes::kUnknown,
                                                {"projected", "recurrent", "gates", "cells", "states", "y"},
                                                {"gates_out", "cells_out", "states_out", "y_out", "state"},
                                                kPlaceAttributes});
   if (failure != nullptr) return failure;
   return register_kernel<StepGradient>({"MillraceLstmStepGradient",
                                         Effect::kWritesInputs,
+                                        Shapes::kUnknown,
                                         {"dy", "gates", "cells", "dstate", "dcell", "kept"},
                                         {"kept_out", "dz", "dcell_out"},
                                         kPlaceAttributes});

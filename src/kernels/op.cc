@@ -74,6 +74,18 @@ Value attribute(TF_OpKernelConstruction* construction, const char* name, Get get
   return value;
 }
 
+void know_nothing(TF_ShapeInferenceContext* context, TF_Status* status) {
+  TF_ShapeInferenceContextSetUnknownShape(context, status);
+}
+
+void know_first_output(TF_ShapeInferenceContext* context, TF_Status* status) {
+  TF_ShapeInferenceContextSetUnknownShape(context, status);
+  TF_ShapeHandle* shape = TF_NewShapeHandle();
+  TF_ShapeInferenceContextGetInput(context, 0, shape, status);
+  if (TF_GetCode(status) == TF_OK) TF_ShapeInferenceContextSetOutput(context, 0, shape, status);
+  TF_DeleteShapeHandle(shape);
+}
+
 }  // namespace
 
 float Attributes::number(const char* name) const {
@@ -101,9 +113,8 @@ const char* register_op(const Signature& signature, void* (*create)(TF_OpKernelC
   }
   for (const char* attribute : signature.attributes) TF_OpDefinitionBuilderAddAttr(definition, attribute);
   TF_OpDefinitionBuilderSetIsStateful(definition, signature.effect == Effect::kWritesInputs);
-  TF_OpDefinitionBuilderSetShapeInferenceFunction(definition, [](TF_ShapeInferenceContext* context, TF_Status* result) {
-    TF_ShapeInferenceContextSetUnknownShape(context, result);
-  });
+  TF_OpDefinitionBuilderSetShapeInferenceFunction(
+      definition, signature.shapes == Shapes::kUnknown ? know_nothing : know_first_output);
   TF_RegisterOpDefinition(definition, status);
   if (TF_GetCode(status) == TF_OK) {
     TF_RegisterKernelBuilder(signature.name, TF_NewKernelBuilder(signature.name, "CPU", create, compute, destroy), status);

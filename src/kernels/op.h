@@ -67,9 +67,13 @@ enum class Effect {
   kWritesInputs,
 };
 
+// What TensorFlow's graph optimizer is told of the outputs' shapes; without it, it complains of the ops behind.
+enum class Shapes { kUnknown, kFirstLikeFirstInput };
+
 struct Signature {
   const char* name;
   Effect effect;
+  Shapes shapes;
   std::initializer_list<const char*> inputs;
   std::initializer_list<const char*> outputs;
   // As TensorFlow writes them: "epsilon: float".

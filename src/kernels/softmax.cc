@@ -35,6 +35,9 @@ struct Gradient {
 
 }  // namespace
 
-const char* register_softmax() { return register_kernel<Gradient>({"MillraceSoftmaxGradient", Effect::kNone, {"y", "dy"}, {"dx"}, {}}); }
+const char* register_softmax() {
+  return register_kernel<Gradient>(
+      {"MillraceSoftmaxGradient", Effect::kNone, Shapes::kFirstLikeFirstInput, {"y", "dy"}, {"dx"}, {}});
+}
 
 }  // namespace millrace

@@ -1,5 +1,6 @@
 /** The packed package in an empty project: what is in it, and that its example runs from ESM, CommonJS and TypeScript. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { kernelSources } from '#internal/setup/build/kernel-recipe.js';
 import { BACKENDS } from '../pipeline/helpers.js';
 import { makeProject, type Project, readmeExample, TSC } from './project.js';
 
@@ -27,7 +28,7 @@ describe('the tarball', () => {
     );
   });
 
-  it('holds no sources, tests, benchmarks, configuration or what else lies in the repository', () => {
+  it('holds no sources but those that the set-up compiles, and no tests, benchmarks or configuration', () => {
     const folders = new Set(project.packed.map(path => path.split('/')[0]!));
     expect([...folders].sort()).toEqual([
       'CHANGELOG.md',
@@ -36,7 +37,12 @@ describe('the tarball', () => {
       'dist',
       'docs',
       'package.json',
+      'src',
     ]);
+    const compiled = kernelSources().map(path => path.slice(path.indexOf('src/kernels/')));
+    expect(project.packed).toEqual(expect.arrayContaining(compiled));
+    const sources = project.packed.filter(path => path.startsWith('src/'));
+    expect(sources.filter(path => !/^src\/kernels\/[^/]+\.(cc|h)$/.test(path))).toEqual([]);
     const isForeign = (path: string) =>
       /\.test\.|(?<!\.d)\.ts$|\.tsbuildinfo$|\.node$|\.tgz$|node_modules|fixtures/.test(path);
     expect(project.packed.filter(isForeign)).toEqual([]);

@@ -17,7 +17,7 @@ import { gruOfOps } from './gru-of-ops.js';
 import { register, sharing } from './kernel.js';
 import { matMul } from './product.js';
 import { forwardOf, inputGradient, joinColumns, swapTime } from './recurrent.js';
-import { stepAttributes, swapRows } from './recurrent-steps.js';
+import { outputOfSteps, stepAttributes, swapRows } from './recurrent-steps.js';
 
 /** The columns of both gates and those of the candidate. */
 function partColumns(weight: tf.Tensor): [tf.Tensor, tf.Tensor] {
@@ -50,7 +50,13 @@ const forward = graphFunction<RecurrentSettings>('gru', ([x, kernel, recurrentKe
     stateBuffers = made;
   }
   const [states, candidates, y] = stateBuffers as [tf.Tensor, tf.Tensor, tf.Tensor];
-  return [settings.returnSequences ? y : state!, rows, ...gateBuffers, states, candidates];
+  return [
+    outputOfSteps(settings.returnSequences ? y : state!, x!, recurrentKernel!, settings),
+    rows,
+    ...gateBuffers,
+    states,
+    candidates,
+  ];
 });
 
 /**

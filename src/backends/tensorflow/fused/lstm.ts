@@ -17,7 +17,7 @@ import { register, sharing } from './kernel.js';
 import { lstmOfOps } from './lstm-of-ops.js';
 import { matMul } from './product.js';
 import { forwardOf, inputGradient, swapTime } from './recurrent.js';
-import { stepAttributes, swapRows } from './recurrent-steps.js';
+import { outputOfSteps, stepAttributes, swapRows } from './recurrent-steps.js';
 
 /**
  * From x, K, R and perhaps b to the layer's output and what the gradient reads: x as rows, the states before each step as rows, gates and
@@ -40,7 +40,13 @@ const forward = graphFunction<RecurrentSettings>('lstm', ([x, kernel, recurrentK
     buffers = made;
   }
   const [gates, cells, before, y] = buffers as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
-  return [settings.returnSequences ? y : state!, rows, before, gates, cells];
+  return [
+    outputOfSteps(settings.returnSequences ? y : state!, x!, recurrentKernel!, settings),
+    rows,
+    before,
+    gates,
+    cells,
+  ];
 });
 
 /** From the output's gradient, Rᵀ, gates and cells to the gradient of z as rows. */

@@ -2,6 +2,7 @@
 import { tf } from '../../../tf.js';
 import type { RecurrentSettings, StepSettings } from '../../fused-operations.js';
 import { type Attribute, rawOps } from '../raw-ops.js';
+import { reshapeRaw } from './dense.js';
 
 /** The ops' numbers for them. */
 const GATES: Readonly<Record<RecurrentSettings['gate'], number>> = { sigmoid: 0, hardSigmoid: 1 };
@@ -23,6 +24,18 @@ export function stepAttributes(steps: number, settings: RecurrentSettings): Attr
     raw.ints('steps', steps),
     raw.ints('index', index),
   ]);
+}
+
+/** What the last step gives as the layer's output, with a shape that TensorFlow's graph optimizer knows: of the ops it knows none. */
+export function outputOfSteps(
+  given: tf.Tensor,
+  x: tf.Tensor,
+  recurrentKernel: tf.Tensor,
+  { returnSequences }: StepSettings,
+): tf.Tensor {
+  const [batch, steps] = x.shape as [number, number, number];
+  const units = recurrentKernel.shape[0]!;
+  return reshapeRaw(given, returnSequences ? [batch, steps, units] : [batch, units]);
 }
 
 /**
