@@ -5,16 +5,10 @@
 // A product stands in the middle of a step, so there are two ops each way. Buffers are as in lstm.cc.
 #include "gru.h"
 
-#include <cstring>
-
 #include "recurrent.h"
 
 namespace millrace {
 namespace {
-
-void copy_row(float* to, const float* from, int64_t count) {
-  std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
-}
 
 // Rows of a step, of [batch, units] unless something else is said. Null where a step has none.
 struct GateRows {
@@ -39,7 +33,7 @@ MILLRACE_INLINE void gates_forward(const GateRows& rows, Extent extent, Gate whi
       if (rows.recurrent == nullptr) {
 #pragma omp simd
         for (int64_t i = 0; i < 2 * units; i++) out[i] = gated<gate.value>(p[i]);
-        std::memset(reset, 0, static_cast<size_t>(units) * sizeof(float));
+        clear(reset, units);
       } else {
         const float* r = rows.recurrent + row * 2 * units;
         const float* before = rows.state_before + row * units;
@@ -91,8 +85,7 @@ MILLRACE_INLINE void state_forward(const StateRows& rows, Extent extent, Activat
 }
 
 struct CandidateGradientRows {
-  const float* dy;
-  int64_t dy_stride;
+  OutputGradient dy;
   // What the next step gives: past its products, and through them. Null at the last one.
   const float* direct_next;
   const float* product_next;
@@ -110,8 +103,8 @@ MILLRACE_INLINE void candidate_backward(const CandidateGradientRows& rows, Exten
       const float* n = rows.candidate + row * units;
       float* dh = rows.dstate + row * units;
       float* dn = rows.dcandidate + row * units;
-      if (rows.dy == nullptr) std::memset(dh, 0, static_cast<size_t>(units) * sizeof(float));
-      else copy_row(dh, rows.dy + row * rows.dy_stride, units);
+      if (rows.dy.begin == nullptr) clear(dh, units);
+      else copy_row(dh, rows.dy.begin + row * rows.dy.stride, units);
       if (rows.direct_next != nullptr) {
         const float* direct = rows.direct_next + row * units;
         const float* product = rows.product_next + row * units;
@@ -174,66 +167,58 @@ MILLRACE_DISPATCH(candidate_backward, (const CandidateGradientRows& rows, Extent
                   (rows, extent, activation))
 MILLRACE_DISPATCH(gates_backward, (const GateGradientRows& rows, Extent extent, Gate gate), (rows, extent, gate))
 
-class Gates {
+class Gates : private StepOp {
  public:
-  explicit Gates(const Attributes& attributes) : place_(attributes) {}
+  explicit Gates(const Attributes& attributes) : StepOp(attributes) {}
 
   // Inputs: projected x of all steps as rows, the gates' recurrent product, and the buffers of gates, reset states and states before. The
   // first step reads projected x alone.
   void run(Context& context) const {
-    const bool is_first = place_.before < 0;
     const Extent extent{context.dimension(0, 0) / place_.steps, context.dimension(0, 1) / 3};
     const int64_t slice = extent.batch * extent.units;
     float* gates;
     float* kept;
-    if (is_first) {
+    if (is_first()) {
       gates = context.output(0, {place_.steps * extent.batch, 2 * extent.units});
       kept = context.output(1, {place_.steps * extent.batch, extent.units});
     } else {
-      gates = context.mutable_input(2);
-      kept = context.mutable_input(3);
-      context.pass(0, 2);
-      context.pass(1, 3);
+      gates = context.pass(0, 2);
+      kept = context.pass(1, 3);
     }
     GateRows rows{};
     rows.projected = context.input(0) + place_.time * 3 * slice;
-    rows.recurrent = is_first ? nullptr : context.input(1);
-    rows.state_before = is_first ? nullptr : context.input(4) + place_.time * slice;
+    rows.recurrent = is_first() ? nullptr : context.input(1);
+    rows.state_before = is_first() ? nullptr : context.input(4) + place_.time * slice;
     rows.gates = gates + place_.time * 2 * slice;
     rows.reset = context.output(2, {extent.batch, extent.units});
     rows.reset_kept = kept + place_.time * slice;
     gates_forward_best(rows, extent, place_.gate);
   }
-
- private:
-  const Place place_;
 };
 
-class State {
+class State : private StepOp {
  public:
-  explicit State(const Attributes& attributes) : place_(attributes) {}
+  explicit State(const Attributes& attributes) : StepOp(attributes) {}
 
   // Inputs: projected x, the candidate's recurrent product, gates, and the buffers of states before, candidates and y. The first step reads
   // projected x and gates alone.
   void run(Context& context) const {
-    const bool is_first = place_.before < 0;
     const Extent extent{context.dimension(0, 0) / place_.steps, context.dimension(0, 1) / 3};
     const int64_t slice = extent.batch * extent.units;
     float* buffers[3];
-    if (is_first) {
+    if (is_first()) {
       buffers[0] = context.output(0, {place_.steps * extent.batch, extent.units});
       buffers[1] = context.output(1, {place_.steps * extent.batch, extent.units});
       buffers[2] = context.output(2, place_.sequences ? Shape{extent.batch, place_.steps, extent.units} : Shape{0});
-      std::memset(buffers[0] + place_.time * slice, 0, static_cast<size_t>(slice) * sizeof(float));
+      clear(buffers[0] + place_.time * slice, slice);
     } else {
       for (int buffer = 0; buffer < 3; buffer++) {
-        buffers[buffer] = context.mutable_input(3 + buffer);
-        context.pass(buffer, 3 + buffer);
+        buffers[buffer] = context.pass(buffer, 3 + buffer);
       }
     }
     StateRows rows{};
     rows.projected = context.input(0) + place_.time * 3 * slice;
-    rows.recurrent = is_first ? nullptr : context.input(1);
+    rows.recurrent = is_first() ? nullptr : context.input(1);
     rows.gates = context.input(2) + place_.time * 2 * slice;
     rows.state_before = buffers[0] + place_.time * slice;
     rows.candidate = buffers[1] + place_.time * slice;
@@ -243,60 +228,45 @@ class State {
     rows.y_stride = place_.steps * extent.units;
     state_forward_best(rows, extent, place_.activation);
   }
-
- private:
-  const Place place_;
 };
 
-class CandidateGradient {
+class CandidateGradient : private StepOp {
  public:
-  explicit CandidateGradient(const Attributes& attributes) : place_(attributes) {}
+  explicit CandidateGradient(const Attributes& attributes) : StepOp(attributes) {}
 
   // Inputs: dy, gates and candidates of all steps, and from the next step in the order of computation what goes past its products and what
   // goes through them. The last one, which comes first here, reads neither.
   void run(Context& context) const {
-    const bool is_last = place_.after < 0;
     const Extent extent{context.dimension(2, 0) / place_.steps, context.dimension(2, 1)};
     const int64_t slice = extent.batch * extent.units;
     CandidateGradientRows rows{};
-    if (place_.sequences) {
-      rows.dy = context.input(0) + place_.index * extent.units;
-      rows.dy_stride = place_.steps * extent.units;
-    } else if (is_last) {
-      rows.dy = context.input(0);
-      rows.dy_stride = extent.units;
-    }
-    rows.direct_next = is_last ? nullptr : context.input(3);
-    rows.product_next = is_last ? nullptr : context.input(4);
+    rows.dy = {context.input(0), place_, extent.units};
+    rows.direct_next = is_last() ? nullptr : context.input(3);
+    rows.product_next = is_last() ? nullptr : context.input(4);
     rows.gates = context.input(1) + place_.time * 2 * slice;
     rows.candidate = context.input(2) + place_.time * slice;
     rows.dstate = context.output(0, {extent.batch, extent.units});
     rows.dcandidate = context.output(1, {extent.batch, extent.units});
     candidate_backward_best(rows, extent, place_.activation);
   }
-
- private:
-  const Place place_;
 };
 
-class GateGradient {
+class GateGradient : private StepOp {
  public:
-  explicit GateGradient(const Attributes& attributes) : place_(attributes) {}
+  explicit GateGradient(const Attributes& attributes) : StepOp(attributes) {}
 
   // Inputs: of this step dh, dn and what comes through the reset state; gates, candidates and states before of all; and the buffers of the
   // gates' dz, of all three parts, and of the candidate's, which the last step does not read.
   void run(Context& context) const {
-    const bool is_last = place_.after < 0;
     const Extent extent{context.dimension(0, 0), context.dimension(0, 1)};
     const int64_t slice = extent.batch * extent.units;
     const int64_t widths[3] = {2, 3, 1};
     float* kept[3];
     for (int buffer = 0; buffer < 3; buffer++) {
-      if (is_last) {
+      if (is_last()) {
         kept[buffer] = context.output(buffer, {place_.steps * extent.batch, widths[buffer] * extent.units});
       } else {
-        kept[buffer] = context.mutable_input(6 + buffer);
-        context.pass(buffer, 6 + buffer);
+        kept[buffer] = context.pass(buffer, 6 + buffer);
       }
     }
     GateGradientRows rows{};
@@ -313,9 +283,6 @@ class GateGradient {
     rows.direct = context.output(4, {extent.batch, extent.units});
     gates_backward_best(rows, extent, place_.gate);
   }
-
- private:
-  const Place place_;
 };
 
 }  // namespace

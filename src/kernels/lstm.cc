@@ -6,8 +6,6 @@
 // buffer before the last step has run, and a step that runs again writes what it wrote.
 #include "lstm.h"
 
-#include <cstring>
-
 #include "recurrent.h"
 
 namespace millrace {
@@ -69,18 +67,17 @@ MILLRACE_INLINE void forward_with(const ForwardRows& rows, Extent extent) {
       }
     }
     if (rows.state_before_next != nullptr) {
-      std::memcpy(rows.state_before_next + row * units, state, static_cast<size_t>(units) * sizeof(float));
+      copy_row(rows.state_before_next + row * units, state, units);
     }
     if (rows.y != nullptr) {
-      std::memcpy(rows.y + row * rows.y_stride, state, static_cast<size_t>(units) * sizeof(float));
+      copy_row(rows.y + row * rows.y_stride, state, units);
     }
   }
 }
 
 struct BackwardRows {
   // Null where the output has no gradient of its own at this step.
-  const float* dy;
-  int64_t dy_stride;
+  OutputGradient dy;
   // What comes from the next step; null at the last one.
   const float* dstate_next;
   const float* dcell_next;
@@ -98,7 +95,7 @@ MILLRACE_INLINE void backward_with(const BackwardRows& rows, Extent extent) {
   const int64_t units = extent.units;
   const auto at = [units](const float* start, int64_t row) { return start == nullptr ? nullptr : start + row * units; };
   for (int64_t row = 0; row < extent.batch; row++) {
-    const float* dy = rows.dy == nullptr ? nullptr : rows.dy + row * rows.dy_stride;
+    const float* dy = rows.dy.begin == nullptr ? nullptr : rows.dy.begin + row * rows.dy.stride;
     const float* dstate_next = at(rows.dstate_next, row);
     const float* dcell_next = at(rows.dcell_next, row);
     const float* before = at(rows.cell_before, row);
@@ -107,8 +104,8 @@ MILLRACE_INLINE void backward_with(const BackwardRows& rows, Extent extent) {
     float* dz = rows.dz + row * 4 * units;
     float* dcell = rows.dcell + row * units;
     // dcell holds dh until it becomes what its name says.
-    if (dy == nullptr) std::memset(dcell, 0, static_cast<size_t>(units) * sizeof(float));
-    else std::memcpy(dcell, dy, static_cast<size_t>(units) * sizeof(float));
+    if (dy == nullptr) clear(dcell, units);
+    else copy_row(dcell, dy, units);
     if (dstate_next != nullptr) {
 #pragma omp simd
       for (int64_t i = 0; i < units; i++) dcell[i] += dstate_next[i];
@@ -133,7 +130,7 @@ MILLRACE_INLINE void backward_with(const BackwardRows& rows, Extent extent) {
       dz[units + i] = before == nullptr ? 0.0f : dc * before[i] * gate_slope<gate>(forget);
       dcell[i] = dc * forget;
     }
-    std::memcpy(rows.dz_kept + row * 4 * units, dz, static_cast<size_t>(4 * units) * sizeof(float));
+    copy_row(rows.dz_kept + row * 4 * units, dz, 4 * units);
   }
 }
 
@@ -158,33 +155,31 @@ MILLRACE_DISPATCH(forward, (const ForwardRows& rows, Extent extent, Gate gate, A
 MILLRACE_DISPATCH(backward, (const BackwardRows& rows, Extent extent, Gate gate, Activation activation),
                   (rows, extent, gate, activation))
 
-class Step {
+class Step : private StepOp {
  public:
-  explicit Step(const Attributes& attributes) : place_(attributes) {}
+  explicit Step(const Attributes& attributes) : StepOp(attributes) {}
 
   // Inputs: projected x of all steps as rows, recurrent product of this one, and the buffers: gates, cells, states before, y. The first
   // step reads projected x alone, whatever stands in the others' places.
   void run(Context& context) const {
-    const bool is_first = place_.before < 0;
     const Extent extent{context.dimension(0, 0) / place_.steps, context.dimension(0, 1) / 4};
     const int64_t slice = extent.batch * extent.units;
     float* buffers[4];
-    if (is_first) {
+    if (is_first()) {
       buffers[0] = context.output(0, {place_.steps * extent.batch, 4 * extent.units});
       buffers[1] = context.output(1, {place_.steps, extent.batch, extent.units});
       buffers[2] = context.output(2, {place_.steps * extent.batch, extent.units});
       buffers[3] = context.output(3, place_.sequences ? Shape{extent.batch, place_.steps, extent.units} : Shape{0});
-      std::memset(buffers[2] + place_.time * slice, 0, static_cast<size_t>(slice) * sizeof(float));
+      clear(buffers[2] + place_.time * slice, slice);
     } else {
       for (int buffer = 0; buffer < 4; buffer++) {
-        buffers[buffer] = context.mutable_input(2 + buffer);
-        context.pass(buffer, 2 + buffer);
+        buffers[buffer] = context.pass(buffer, 2 + buffer);
       }
     }
     ForwardRows rows{};
     rows.projected = context.input(0) + place_.time * 4 * slice;
-    rows.recurrent = is_first ? nullptr : context.input(1);
-    rows.cell_before = is_first ? nullptr : buffers[1] + place_.before * slice;
+    rows.recurrent = is_first() ? nullptr : context.input(1);
+    rows.cell_before = is_first() ? nullptr : buffers[1] + place_.before * slice;
     rows.gates = buffers[0] + place_.time * 4 * slice;
     rows.cell = buffers[1] + place_.time * slice;
     rows.state = context.output(4, {extent.batch, extent.units});
@@ -193,40 +188,28 @@ class Step {
     rows.y_stride = place_.steps * extent.units;
     forward_best(rows, extent, place_.gate, place_.activation);
   }
-
- private:
-  const Place place_;
 };
 
-class StepGradient {
+class StepGradient : private StepOp {
  public:
-  explicit StepGradient(const Attributes& attributes) : place_(attributes) {}
+  explicit StepGradient(const Attributes& attributes) : StepOp(attributes) {}
 
   // Inputs: dy, gates and cells of all steps, and from the next step in the order of computation dh, dc and the buffer of dz. The last
   // one, which comes first here, reads none of those three.
   void run(Context& context) const {
-    const bool is_last = place_.after < 0;
     const Extent extent{context.dimension(2, 1), context.dimension(2, 2)};
     const int64_t slice = extent.batch * extent.units;
     float* kept;
-    if (is_last) {
+    if (is_last()) {
       kept = context.output(0, {place_.steps * extent.batch, 4 * extent.units});
     } else {
-      kept = context.mutable_input(5);
-      context.pass(0, 5);
+      kept = context.pass(0, 5);
     }
-    const float* dy = context.input(0);
     const float* cells = context.input(2);
     BackwardRows rows{};
-    if (place_.sequences) {
-      rows.dy = dy + place_.index * extent.units;
-      rows.dy_stride = place_.steps * extent.units;
-    } else if (is_last) {
-      rows.dy = dy;
-      rows.dy_stride = extent.units;
-    }
-    rows.dstate_next = is_last ? nullptr : context.input(3);
-    rows.dcell_next = is_last ? nullptr : context.input(4);
+    rows.dy = {context.input(0), place_, extent.units};
+    rows.dstate_next = is_last() ? nullptr : context.input(3);
+    rows.dcell_next = is_last() ? nullptr : context.input(4);
     rows.gates = context.input(1) + place_.time * 4 * slice;
     rows.cell = cells + place_.time * slice;
     rows.cell_before = place_.before < 0 ? nullptr : cells + place_.before * slice;
@@ -235,9 +218,6 @@ class StepGradient {
     rows.dcell = context.output(2, {extent.batch, extent.units});
     backward_best(rows, extent, place_.gate, place_.activation);
   }
-
- private:
-  const Place place_;
 };
 
 }  // namespace

@@ -26,16 +26,14 @@ class Context {
 
   // All inputs and outputs are of single precision.
   const float* input(int index);
-  // An input's memory to write into, for ops that are `kWritesInputs`.
-  float* mutable_input(int index) { return const_cast<float*>(input(index)); }
   int64_t dimension(int input, int axis);
   int rank(int input);
   int64_t size(int input);
   Shape shape(int input);
 
   float* output(int index, const Shape& shape);
-  // Gives an input out again, in the same memory, whoever else holds it.
-  void pass(int output, int input);
+  // Gives an input out again, in the same memory, whoever else holds it, to write into: for ops that are `kWritesInputs`.
+  float* pass(int output, int input);
 
   // Tells TensorFlow that the run fails for want of memory.
   void fail_without_memory();

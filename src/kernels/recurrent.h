@@ -3,6 +3,7 @@
 #define MILLRACE_RECURRENT_H_
 
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <type_traits>
 
@@ -111,6 +112,41 @@ struct Place {
     return is_reverse ? steps - 1 - place : place;
   }
 };
+
+// An op of a step.
+class StepOp {
+ protected:
+  explicit StepOp(const Attributes& attributes) : place_(attributes) {}
+
+  bool is_first() const { return place_.before < 0; }
+  bool is_last() const { return place_.after < 0; }
+
+  const Place place_;
+};
+
+// Where the gradient of a step's output begins, null where it has none of its own, and how far its rows are apart.
+struct OutputGradient {
+  OutputGradient() = default;
+
+  OutputGradient(const float* dy, const Place& place, int64_t units) {
+    if (place.sequences) {
+      begin = dy + place.index * units;
+      stride = place.steps * units;
+    } else if (place.after < 0) {
+      begin = dy;
+      stride = units;
+    }
+  }
+
+  const float* begin = nullptr;
+  int64_t stride = 0;
+};
+
+MILLRACE_INLINE void copy_row(float* to, const float* from, int64_t count) {
+  std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
+}
+
+MILLRACE_INLINE void clear(float* row, int64_t count) { std::memset(row, 0, static_cast<size_t>(count) * sizeof(float)); }
 
 // The attributes that `Place` reads.
 const std::initializer_list<const char*> kPlaceAttributes = {"gate: int",  "activation: int", "sequences: bool",

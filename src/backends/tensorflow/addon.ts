@@ -58,7 +58,8 @@ function findAddon(): string {
 }
 
 /**
- * Loads the addon with one thread per worker, enters all attribute names, and adds Millrace's own ops. Repeated calls return the first result.
+ * Loads the addon with one thread per worker, enters all attribute names, and adds Millrace's own ops. Repeated calls return the
+ * first result.
  * The user's tfjs backend stays as it is: the bare addon registers nothing.
  */
 export function prepareAddon(): PreparedAddon {
