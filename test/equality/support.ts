@@ -1,8 +1,9 @@
 /** Trains one model plainly and a second one as a pipeline, from the same weights on the same samples. */
 import * as tf from '@tensorflow/tfjs';
 import type { FitArgs, PipelinedModel, PipelineOptions } from 'millrace';
-import { expect } from 'vitest';
+import { afterAll, expect } from 'vitest';
 import type { BackendName } from '../helpers/backends.js';
+import { CheckedShelf } from '../helpers/checked-shelf.js';
 import { expectClose, expectTensorsClose } from '../helpers/compare.js';
 import { seedWeights } from '../helpers/data.js';
 import type { ModelKind, Samples } from '../helpers/models.js';
@@ -49,6 +50,10 @@ export function start({ kind, plain, piped }: Pair, optimizer: OptimizerName, se
   }
 }
 
+/** The calling file's: most of the time of a small training goes into starting workers. */
+const threads = new CheckedShelf();
+afterAll(() => threads.close());
+
 export async function withPair(
   kind: ModelKind,
   backend: BackendName,
@@ -58,8 +63,11 @@ export async function withPair(
   const pair = makePair(kind);
   try {
     // Equal layer counts as the cut: what is tested does not depend on what the machine measures.
-    await withTrainer(pair.piped, { backend, partition: 'uniform', ...options }, trainer =>
-      use(pair, trainer),
+    await withTrainer(
+      pair.piped,
+      { backend, partition: 'uniform', ...options },
+      trainer => use(pair, trainer),
+      threads,
     );
   } finally {
     pair.plain.dispose();
