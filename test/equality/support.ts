@@ -1,9 +1,9 @@
 /** Trains one model plainly and a second one as a pipeline, from the same weights on the same samples. */
 import * as tf from '@tensorflow/tfjs';
 import type { FitArgs, PipelinedModel, PipelineOptions } from 'millrace';
-import { afterAll, expect } from 'vitest';
+import { expect } from 'vitest';
 import type { BackendName } from '../helpers/backends.js';
-import { CheckedShelf } from '../helpers/checked-shelf.js';
+import { sharedThreads } from '../helpers/checked-shelf.js';
 import { expectClose, expectTensorsClose } from '../helpers/compare.js';
 import { seedWeights } from '../helpers/data.js';
 import type { ModelKind, Samples } from '../helpers/models.js';
@@ -50,9 +50,8 @@ export function start({ kind, plain, piped }: Pair, optimizer: OptimizerName, se
   }
 }
 
-/** The calling file's: most of the time of a small training goes into starting workers. */
-const threads = new CheckedShelf();
-afterAll(() => threads.close());
+/** Of all trainers of the file that imports this one. */
+const threads = sharedThreads();
 
 export async function withPair(
   kind: ModelKind,

@@ -26,12 +26,12 @@ describe('the MNIST example', () => {
     const json = join(directory, `${backend}.json`);
     const timeline = join(directory, `${backend}.html`);
     const { status, stdout, stderr } = train([
-      ...['--backend', backend, '--samples', '40', '--batch-size', '8', '--epochs', '1', '--stages', '2'],
+      ...['--backend', backend, '--samples', '10', '--batch-size', '4', '--epochs', '1', '--stages', '2'],
       ...['--plain-seconds', '1', '--json', json, '--timeline', timeline],
     ]);
     expect(stderr).toBe('');
     expect(status).toBe(0);
-    expect(stdout).toContain('32 digits to train on, 8 held back for the test');
+    expect(stdout).toContain('8 digits to train on, 2 held back for the test');
     expect(stdout).toMatch(new RegExp(`^backend {3}${backend} \\d`, 'm'));
     expect(stdout).toMatch(/^epoch 1\/1 \| loss [\d.]+ \| accuracy [\d.]+ \| [\d,]+ samples\/s \| \d+ s$/m);
     expect(stdout).toMatch(/^(Millrace was [\d.]+ times as fast as plain fit|Plain fit was faster)/m);

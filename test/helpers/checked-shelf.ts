@@ -2,6 +2,7 @@
  * Worker threads for many short trainings in a row, as `parallel` shares them, that a training must leave as it found them:
  * one that leaves a tensor behind in a worker fails where its trainer is closed.
  */
+import { afterAll } from 'vitest';
 import type { ThreadKind, ThreadSource } from '#internal/scheduler/driver/thread-source.js';
 import { WorkerShelf } from '#internal/scheduler/driver/worker-shelf.js';
 import type { WorkerThread } from '#internal/scheduler/driver/worker-thread.js';
@@ -26,4 +27,11 @@ export class CheckedShelf implements ThreadSource {
   close(): Promise<void> {
     return this.#shelf.close();
   }
+}
+
+/** A shelf that closes after the last test of the calling file, or group: starting workers is most of a small training's time. */
+export function sharedThreads(): CheckedShelf {
+  const threads = new CheckedShelf();
+  afterAll(() => threads.close());
+  return threads;
 }

@@ -1,9 +1,9 @@
 /** Every layer class of tfjs-layers trains plainly and piped on every backend; docs/layers.md says so. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { backends, describeOnBackends } from '../../helpers/backends.js';
-import { CheckedShelf } from '../../helpers/checked-shelf.js';
+import { sharedThreads } from '../../helpers/checked-shelf.js';
 import {
   buildModel,
   CONTAINERS_AND_CELLS,
@@ -32,8 +32,7 @@ it('has a case for every registered layer class', () => {
 });
 
 describeOnBackends('a layer trains plainly, and piped to the same numbers', backend => {
-  const threads = new CheckedShelf();
-  afterAll(() => threads.close());
+  const threads = sharedThreads();
 
   it.each(
     LAYER_CASES.map(layerCase => [`${layerCase.className} ${layerCase.variant}`.trim(), layerCase] as const),

@@ -3,9 +3,9 @@
  * are those of plain tfjs. `npm run test:equality` runs many more and writes docs/equality.md.
  */
 import { writeFileSync } from 'node:fs';
-import { afterAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { describeOnBackends } from '../../helpers/backends.js';
-import { CheckedShelf } from '../../helpers/checked-shelf.js';
+import { sharedThreads } from '../../helpers/checked-shelf.js';
 import { checkRandomModels } from './check.js';
 import { TOO_SENSITIVE } from './differences.js';
 
@@ -17,8 +17,7 @@ const SEED = 1;
 const env = (name: string): string | undefined => process.env[`MILLRACE_EQUALITY_${name}`] || undefined;
 
 describeOnBackends('any model trains as in plain tfjs', backend => {
-  const threads = new CheckedShelf();
-  afterAll(() => threads.close());
+  const threads = sharedThreads();
 
   it('whatever its layers, its data and its plan', async () => {
     const count = Number(env('MODELS') ?? COUNTS[backend]);
