@@ -1,5 +1,6 @@
 /** An optimizer of a backend's own: tfjs's mathematics, but one pass over weights and slots that stay where they are. */
 import type * as tf from '@tensorflow/tfjs';
+import type { Place } from './placed.js';
 
 export interface InPlaceOptimizer {
   /** Steps taken, as tfjs counts them. */
@@ -26,8 +27,14 @@ export interface InPlaceOptimizer {
   dispose(): void;
 }
 
-/** Makes one for `optimizer`, which is only read; `undefined` for a class or settings that it does not know. */
+/**
+ * Makes one for `optimizer`, which is only read; `undefined` for a class or settings that it does not know.
+ *
+ * `places` are where replicas read the variables, one each. An optimizer that can writes them there: from its first step on a variable
+ * lies in its place (`liesIn`), until somebody else assigns to it.
+ */
 export type InPlaceOptimizerFactory = (
   optimizer: tf.Optimizer,
   variables: readonly tf.Variable[],
+  places?: readonly Place[],
 ) => InPlaceOptimizer | undefined;

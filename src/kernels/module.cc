@@ -3,6 +3,7 @@
 #include "gru.h"
 #include "layer-norm.h"
 #include "lstm.h"
+#include "optimizers.h"
 #include "softmax.h"
 
 #include <cstdio>
@@ -14,7 +15,8 @@ namespace {
 const char* register_all() {
   static const char* const failure = [] {
     for (const auto register_kernels :
-         {millrace::register_gru, millrace::register_layer_norm, millrace::register_lstm, millrace::register_softmax}) {
+         {millrace::register_gru, millrace::register_layer_norm, millrace::register_lstm, millrace::register_optimizers,
+          millrace::register_softmax}) {
       const char* reason = register_kernels();
       if (reason != nullptr) return reason;
     }

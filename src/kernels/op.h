@@ -32,6 +32,8 @@ class Context {
   Shape shape(int input);
 
   float* output(int index, const Shape& shape);
+  // An input to write into, whoever else holds it: for ops that are `kWritesInputs`.
+  float* written(int input);
   // Gives an input out again, in the same memory, whoever else holds it, to write into: for ops that are `kWritesInputs`.
   float* pass(int output, int input);
 
@@ -72,7 +74,7 @@ struct Signature {
   const char* name;
   Effect effect;
   Shapes shapes;
-  std::initializer_list<const char*> inputs;
+  std::vector<const char*> inputs;
   std::initializer_list<const char*> outputs;
   // As TensorFlow writes them: "epsilon: float".
   std::initializer_list<const char*> attributes;

@@ -88,7 +88,13 @@ export class BuiltStages {
     try {
       const stepped = new SteppedVariables(spec, layers);
       made.push(stepped);
-      const optimizer = new StageOptimizer(compile.optimizer, stepped.variables, fused?.optimizer);
+      const replicaWeights = shared && new ReplicaWeights(spec, layers, stepped, this.#backend, shared);
+      const optimizer = new StageOptimizer(
+        compile.optimizer,
+        stepped.variables,
+        fused?.optimizer,
+        replicaWeights?.places(),
+      );
       made.push(optimizer);
       this.#stages.set(spec.stage, {
         spec,
@@ -96,7 +102,7 @@ export class BuiltStages {
         stepped,
         optimizer,
         batchNorm,
-        replicaWeights: shared && new ReplicaWeights(spec, layers, stepped, this.#backend, shared),
+        replicaWeights,
         weightsOutbox: new Outbox(this.#backend),
         slotsOutbox: new Outbox(this.#backend),
       });

@@ -4,7 +4,7 @@
  * what one optimizer over the whole model does.
  */
 
-import type { InPlaceOptimizer, InPlaceOptimizerFactory } from '../backends/index.js';
+import type { InPlaceOptimizer, InPlaceOptimizerFactory, Place } from '../backends/index.js';
 import type { CompileSpec } from '../protocol/stage-spec.js';
 import type { OptimizerState, TensorBytes } from '../protocol/worker-api.js';
 import { tf } from '../tf.js';
@@ -26,25 +26,32 @@ export class StageOptimizer {
   readonly #spec: CompileSpec['optimizer'];
   readonly #variables: readonly tf.Variable[];
   readonly #makeInPlace: InPlaceOptimizerFactory | undefined;
+  readonly #places: readonly Place[] | undefined;
   #optimizer: tf.Optimizer;
   #inPlace: InPlaceOptimizer | undefined;
 
-  /** @param makeInPlace the backend's optimizers; without them tfjs's own steps */
+  /**
+   * @param makeInPlace the backend's optimizers; without them tfjs's own steps
+   * @param places where replicas read the variables
+   */
   constructor(
     spec: CompileSpec['optimizer'],
     variables: readonly tf.Variable[],
     makeInPlace?: InPlaceOptimizerFactory,
+    places?: readonly Place[],
   ) {
     this.#spec = spec;
     this.#variables = variables;
     this.#makeInPlace = makeInPlace;
+    this.#places = places;
     this.#optimizer = this.#make();
   }
 
   #make(): tf.Optimizer {
     const { className, config } = this.#spec;
     const optimizer = fromRegisteredConfig<tf.Optimizer>(className, config, 'optimizer');
-    if (this.#variables.length > 0) this.#inPlace = this.#makeInPlace?.(optimizer, this.#variables);
+    if (this.#variables.length > 0)
+      this.#inPlace = this.#makeInPlace?.(optimizer, this.#variables, this.#places);
     return optimizer;
   }
 

@@ -10,7 +10,7 @@ import { type RecordableBinding, recordable, recordParts } from './graph/index.j
 import { hasKernels, loadKernels } from './kernels.js';
 import { accumulateInPlace, copy, slotUpdate } from './memory.js';
 import { type GuardedBinding, guardBinding } from './onednn-guard.js';
-import { resourceOptimizer } from './optimizers/index.js';
+import { opOptimizer } from './optimizers/index.js';
 import { type NodeBackend, rawOps } from './raw-ops.js';
 
 export { type PreparedAddon, prepareAddon } from './addon.js';
@@ -54,7 +54,7 @@ export async function loadTensorflowBackend(): Promise<Backend> {
     version: binding.TF_Version,
     aliasesSlots: true,
     fused: isFusionOn()
-      ? { optimizer: resourceOptimizer, operations: fusedOperations, accumulateInPlace, copy, recordParts }
+      ? { optimizer: opOptimizer, operations: fusedOperations, accumulateInPlace, copy, recordParts }
       : undefined,
     fromSlot: (data, header) => tf.tensor(data, [...header.shape], header.dtype),
     toSlot(tensor, slot) {

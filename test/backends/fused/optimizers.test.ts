@@ -3,11 +3,12 @@
  * gradients that are zero but for it, and would hide an error.
  */
 import * as tf from '@tensorflow/tfjs';
+import { StateError } from 'millrace';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import { type InPlaceOptimizerFactory, loadBackend } from '#internal/backends/index.js';
-import { resourceOptimizer } from '#internal/backends/tensorflow/optimizers/index.js';
+import { type InPlaceOptimizerFactory, liesIn, loadBackend } from '#internal/backends/index.js';
+import { opOptimizer } from '#internal/backends/tensorflow/optimizers/index.js';
 import { heapOptimizer } from '#internal/backends/wasm/optimizers/index.js';
-import { backends, useBackend } from '../../helpers/backends.js';
+import { backends, HAS_KERNELS, useBackend } from '../../helpers/backends.js';
 import { expectClose } from '../../helpers/compare.js';
 import { uniform } from '../../helpers/data.js';
 
@@ -26,6 +27,7 @@ const MAKERS: Record<string, () => tf.Optimizer> = {
 };
 
 interface Subject {
+  readonly kind: string;
   readonly backend: 'tensorflow' | 'wasm';
   readonly makeInPlace: InPlaceOptimizerFactory;
   /** Of `MAKERS`, what the backend leaves to tfjs. */
@@ -34,9 +36,28 @@ interface Subject {
   readonly perWeight: number;
 }
 
+/** Where replicas would read a weight: in memory that threads share. */
+function placeOf({ size }: tf.Variable): Float32Array<SharedArrayBuffer> {
+  const { buffer } = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  return new Float32Array(buffer as unknown as SharedArrayBuffer, 128, size);
+}
+
 const SUBJECTS: readonly Subject[] = [
-  { backend: 'tensorflow', makeInPlace: resourceOptimizer, lacks: [], perWeight: 1 },
-  { backend: 'wasm', makeInPlace: heapOptimizer, lacks: ['adamax', 'adamax with decay'], perWeight: 0 },
+  { kind: 'tensorflow', backend: 'tensorflow', makeInPlace: opOptimizer, lacks: [], perWeight: 1 },
+  {
+    kind: 'tensorflow, in shared memory',
+    backend: 'tensorflow',
+    makeInPlace: (optimizer, variables) => opOptimizer(optimizer, variables, variables.map(placeOf)),
+    lacks: [],
+    perWeight: HAS_KERNELS ? 0 : 1,
+  },
+  {
+    kind: 'wasm',
+    backend: 'wasm',
+    makeInPlace: heapOptimizer,
+    lacks: ['adamax', 'adamax with decay'],
+    perWeight: 0,
+  },
 ];
 
 const SCALES = [1, 1e-2, 1e-4, 1e-6, 1e-8];
@@ -92,7 +113,7 @@ function expectSameMoves(
 
 const PRESENT = SUBJECTS.filter(({ backend }) => backends().includes(backend));
 
-describe.each(PRESENT)('an in-place optimizer on $backend', ({ backend, makeInPlace, lacks, perWeight }) => {
+describe.each(PRESENT)('an in-place optimizer on $kind', ({ backend, makeInPlace, lacks, perWeight }) => {
   beforeAll(() => useBackend(backend));
 
   describe.each(Object.entries(MAKERS).filter(([name]) => !lacks.includes(name)))('%s', (_, make) => {
@@ -256,16 +277,6 @@ describe.each(PRESENT)('an in-place optimizer on $backend', ({ backend, makeInPl
     expect(variable.dataSync()[0]).not.toBe(0);
   });
 
-  it('is handed to stages unless MILLRACE_FUSED is 0', async () => {
-    expect((await loadBackend(backend)).fused?.optimizer).toBe(makeInPlace);
-    vi.stubEnv('MILLRACE_FUSED', '0');
-    try {
-      expect((await loadBackend(backend)).fused).toBeUndefined();
-    } finally {
-      vi.unstubAllEnvs();
-    }
-  });
-
   it('leaves Adadelta, centered RMSProp, classes of the user and what it does not know to tfjs', () => {
     class Own extends tf.SGDOptimizer {}
     for (const optimizer of [
@@ -276,5 +287,47 @@ describe.each(PRESENT)('an in-place optimizer on $backend', ({ backend, makeInPl
     ]) {
       expect(makeInPlace(optimizer, [])).toBeUndefined();
     }
+  });
+});
+
+const HANDED = [
+  ['tensorflow', opOptimizer],
+  ['wasm', heapOptimizer],
+] as const;
+
+describe.each(HANDED.filter(([backend]) => backends().includes(backend)))('on %s', (backend, makeInPlace) => {
+  it('is handed to stages unless MILLRACE_FUSED is 0', async () => {
+    expect((await loadBackend(backend)).fused?.optimizer).toBe(makeInPlace);
+    vi.stubEnv('MILLRACE_FUSED', '0');
+    try {
+      expect((await loadBackend(backend)).fused).toBeUndefined();
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  });
+});
+
+describe.runIf(HAS_KERNELS && backends().includes('tensorflow'))('a weight that replicas share', () => {
+  beforeAll(() => useBackend('tensorflow'));
+
+  it('is stepped where they read it, and moves there again when it has been set', () => {
+    const variable = tf.variable(tf.ones([20]), true, `optimized_${names++}`);
+    const place = placeOf(variable);
+    const optimizer = opOptimizer(tf.train.sgd(1), [variable], [place])!;
+    const gradient = tf.ones([20]);
+    for (const expected of [0, -1, 4, 3]) {
+      if (expected === 4) variable.assign(tf.fill([20], 5));
+      optimizer.apply([gradient], Number.NaN);
+      expect(liesIn(variable, place)).toBe(true);
+      for (const seen of [place, variable.dataSync()])
+        expect([...seen]).toEqual(new Array(20).fill(expected));
+    }
+    optimizer.dispose();
+  });
+
+  it('is refused a place where no tensor can lie', () => {
+    const variable = tf.variable(tf.ones([20]), true, `optimized_${names++}`);
+    const place = placeOf(variable).subarray(1);
+    expect(() => opOptimizer(tf.train.sgd(1), [variable], [place])).toThrow(StateError);
   });
 });

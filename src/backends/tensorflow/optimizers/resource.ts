@@ -8,12 +8,14 @@
 import { tf } from '../../../tf.js';
 import { copy } from '../memory.js';
 import { rawOps } from '../raw-ops.js';
+import type { HeldSlot } from './held.js';
 
 /** `ResourceHandle::ANONYMOUS_NAME` of TensorFlow. */
 const ANONYMOUS = 'cd2c89b7-88b7-44c8-ad83-06c2a9158347';
 
-export class Resource {
-  readonly handle: tf.Tensor;
+export class Resource implements HeldSlot {
+  /** Its handle. */
+  readonly operand: tf.Tensor;
 
   /** @param initial stays the caller's */
   constructor(initial: tf.Tensor) {
@@ -24,7 +26,7 @@ export class Resource {
       raw.string('shared_name', ANONYMOUS),
       raw.string('container', ''),
     ];
-    this.handle = tf.keep(raw.one('VarHandleOp', attributes));
+    this.operand = tf.keep(raw.one('VarHandleOp', attributes));
     this.assign(initial);
   }
 
@@ -32,17 +34,17 @@ export class Resource {
   assign(value: tf.Tensor): void {
     const raw = rawOps();
     const copied = copy(value);
-    raw.many('AssignVariableOp', [raw.type('dtype')], [this.handle, copied], 0);
+    raw.many('AssignVariableOp', [raw.type('dtype')], [this.operand, copied], 0);
     copied.dispose();
   }
 
   /** A tensor that shares the memory; it must be disposed before the next update. */
   read(): tf.Tensor {
     const raw = rawOps();
-    return raw.one('ReadVariableOp', [raw.type('dtype')], this.handle);
+    return raw.one('ReadVariableOp', [raw.type('dtype')], this.operand);
   }
 
   dispose(): void {
-    this.handle.dispose();
+    this.operand.dispose();
   }
 }

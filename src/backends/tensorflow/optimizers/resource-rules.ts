@@ -8,32 +8,8 @@
 import { tf } from '../../../tf.js';
 import { RunningPower } from '../../running-power.js';
 import { type RawOps, rawOps } from '../raw-ops.js';
+import { type MakeRule, type Rules, ZERO } from './rule.js';
 
-/** What one step passes to each variable's op: scalars made once a step. */
-export type Update = (weight: tf.Tensor, slots: readonly tf.Tensor[], gradient: tf.Tensor) => void;
-
-export interface Slot {
-  /** tfjs's initial value. */
-  readonly initial: number;
-  /** What the resource holds is tfjs's value times `scale` plus `offset`. */
-  readonly scale: number;
-  readonly offset: number;
-}
-
-export interface Rule {
-  readonly slots: readonly Slot[];
-  /** Whether tfjs can save the slots. */
-  readonly isReadable: boolean;
-  /** Begins step `iterations` + 1; the tensors that it makes are disposed after the step. */
-  begin(iterations: number, learningRate: number): Update;
-  /** Told when training goes on from saved slots. */
-  resume(iterations: number): void;
-}
-
-type Config = Readonly<Record<string, number | boolean>>;
-type MakeRule = (config: Config) => Rule | undefined;
-
-const ZERO: Slot = { initial: 0, scale: 1, offset: 0 };
 const PLAIN = { slots: [], isReadable: true, resume: () => {} } as const;
 
 function run(op: string, attributes: Parameters<RawOps['many']>[1], inputs: tf.Tensor[]): void {
@@ -183,8 +159,7 @@ const adamax: MakeRule = config => {
   };
 };
 
-/** By class, not by name: a user's subclass has rules of its own. */
-const RULES: ReadonlyMap<unknown, MakeRule> = new Map<unknown, MakeRule>([
+export const RESOURCE_RULES: Rules = new Map<unknown, MakeRule>([
   [tf.SGDOptimizer, sgd],
   [tf.MomentumOptimizer, momentum],
   [tf.AdagradOptimizer, adagrad],
@@ -192,7 +167,3 @@ const RULES: ReadonlyMap<unknown, MakeRule> = new Map<unknown, MakeRule>([
   [tf.AdamOptimizer, adam],
   [tf.AdamaxOptimizer, adamax],
 ]);
-
-export function ruleFor(optimizer: tf.Optimizer): Rule | undefined {
-  return RULES.get(optimizer.constructor)?.(optimizer.getConfig() as Config);
-}

@@ -1,0 +1,35 @@
+/** What an update rule is to the optimizer that runs it, whatever its ops. */
+import type { tf } from '../../../tf.js';
+
+/** What one step passes to each variable's op: scalars made once a step. Operands are what the memory's kind makes of them. */
+export type Update = (weight: tf.Tensor, slots: readonly tf.Tensor[], gradient: tf.Tensor) => void;
+
+export interface Slot {
+  /** tfjs's initial value. */
+  readonly initial: number;
+  /** What the memory holds is tfjs's value times `scale` plus `offset`. */
+  readonly scale: number;
+  readonly offset: number;
+}
+
+export interface Rule {
+  readonly slots: readonly Slot[];
+  /** Whether tfjs can save the slots. */
+  readonly isReadable: boolean;
+  /** Begins step `iterations` + 1; the tensors that it makes are disposed after the step. */
+  begin(iterations: number, learningRate: number): Update;
+  /** Told when training goes on from saved slots. */
+  resume(iterations: number): void;
+}
+
+export type Config = Readonly<Record<string, number | boolean>>;
+export type MakeRule = (config: Config) => Rule | undefined;
+
+/** By class, not by name: a user's subclass has rules of its own. */
+export type Rules = ReadonlyMap<unknown, MakeRule>;
+
+export const ZERO: Slot = { initial: 0, scale: 1, offset: 0 };
+
+export function ruleFor(optimizer: tf.Optimizer, rules: Rules): Rule | undefined {
+  return rules.get(optimizer.constructor)?.(optimizer.getConfig() as Config);
+}
