@@ -75,8 +75,8 @@ export async function ensureKernels(native, options = {}) {
   } catch (error) {
     const remedy = error instanceof SetupError ? error.remedy : null;
     const detail = messageOf(error);
-    // What an earlier Millrace or TensorFlow left must not be loaded. Where nothing can be
-    // removed it stays, and who loads it tries it first.
+    // What was made for an earlier TensorFlow must not be loaded. Where nothing can be removed it
+    // stays, and who loads it tries it first.
     await rm(file, { force: true }).catch(() => {});
     writeKernelsReport(file, { key, ok: false, detail, remedy, durationMs: elapsedMs() });
     const advice = remedy === null ? '' : `. To get them: ${remedy}`;

@@ -7,6 +7,7 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { kernelSourceKey } from './build/kernel-recipe.js';
 
 export const PACKAGE_NAME = '@tensorflow/tfjs-node';
 
@@ -106,14 +107,20 @@ export function locateAddon(tfjsNode, nodeApiVersion = Number(process.versions.n
  */
 export function locateKernels() {
   const tfjsNode = locateTfjsNode();
-  return tfjsNode && kernelsFor(locateAddon(tfjsNode));
+  try {
+    return tfjsNode && kernelsFor(locateAddon(tfjsNode));
+  } catch {
+    // Without their sources, as in somebody's bundle, nobody knows which kernels would be theirs.
+    return null;
+  }
 }
 
 /**
- * Where the set-up puts Millrace's own kernels: beside the addon, from where they find the same TensorFlow.
+ * Where the set-up puts Millrace's own kernels: beside the addon, from where they find the same TensorFlow. Those of another Millrace
+ * have another name, or lack what this one calls.
  * @param {string} addon
  * @returns {string}
  */
 export function kernelsFor(addon) {
-  return path.join(path.dirname(addon), 'millrace_kernels.node');
+  return path.join(path.dirname(addon), `millrace_kernels-${kernelSourceKey()}.node`);
 }

@@ -1,14 +1,14 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { kernelKey } from '#internal/setup/build/kernel-recipe.js';
+import { kernelKey, kernelSourceKey } from '#internal/setup/build/kernel-recipe.js';
 import { ensureKernels, type KernelOptions } from '#internal/setup/ensure-kernels.js';
 import { readKernelsReport } from '#internal/setup/kernels-report.js';
 import type { KernelProbe } from '#internal/setup/probe.js';
 import type { NativeFacts } from '#internal/setup/report.js';
 import { fakeCommand, fakeProject, LINUX, temporaryDirectory, writeFiles } from './fixtures.js';
 
-const MODULE = 'lib/napi-v8/millrace_kernels.node';
+const MODULE = `lib/napi-v8/millrace_kernels-${kernelSourceKey()}.node`;
 
 /** Writes where it is told to, and how often it has compiled. */
 const COMPILER = `

@@ -40,18 +40,25 @@ export function kernelArguments({ compiler, libraries, output }) {
 }
 
 /**
+ * Names the sources and the recipe: what a Millrace asks its kernels for, only those of its own sources are known to have.
+ * @returns {string}
+ */
+export function kernelSourceKey() {
+  const hash = createHash('sha256').update(JSON.stringify(FLAGS));
+  for (const file of [...kernelSources(), ...filesWith('.h')])
+    hash.update(path.basename(file)).update(readFileSync(file));
+  return hash.digest('hex').slice(0, 16);
+}
+
+/**
  * Names what a build depends on, so that another source, recipe or TensorFlow gives another one.
  * @param {readonly string[]} about the platform, TensorFlow's version
  * @param {readonly string[]} libraries
  * @returns {string}
  */
 export function kernelKey(about, libraries) {
-  const hash = createHash('sha256').update(
-    JSON.stringify([FLAGS, about, libraries.map(name => path.basename(name))]),
-  );
-  for (const file of [...kernelSources(), ...filesWith('.h')])
-    hash.update(path.basename(file)).update(readFileSync(file));
-  return hash.digest('hex').slice(0, 16);
+  const facts = [kernelSourceKey(), about, libraries.map(name => path.basename(name))];
+  return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16);
 }
 
 /** @param {string} extension */
