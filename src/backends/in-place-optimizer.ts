@@ -30,11 +30,11 @@ export interface InPlaceOptimizer {
 /**
  * Makes one for `optimizer`, which is only read; `undefined` for a class or settings that it does not know.
  *
- * `places` are where replicas read the variables, one each. An optimizer that can writes them there: from its first step on a variable
- * lies in its place (`liesIn`), until somebody else assigns to it.
+ * `places` are where replicas read the variables, none for one that never has a gradient. An optimizer that is able to writes them
+ * there: from its first step on a variable lies in its place (`liesIn`), until somebody else assigns to it.
  */
 export type InPlaceOptimizerFactory = (
   optimizer: tf.Optimizer,
   variables: readonly tf.Variable[],
-  places?: readonly Place[],
+  places?: readonly (Place | undefined)[],
 ) => InPlaceOptimizer | undefined;

@@ -23,7 +23,7 @@ export type {
 } from './fused-operations.js';
 export { type GraphPart, NotTraceableError, type RecordParts } from './graph-parts.js';
 export type { InPlaceOptimizer, InPlaceOptimizerFactory } from './in-place-optimizer.js';
-export { liesIn, markPlaced, type Place } from './placed.js';
+export { isPlaced, liesIn, markPlaced, type Place, placeIn } from './placed.js';
 export { registerFused, sharing } from './register-fused.js';
 export {
   type FactorComputation,

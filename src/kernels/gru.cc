@@ -2,7 +2,8 @@
 //
 //     u, r = σ(z₀), σ(z₁)      n = φ(z₂), of which (r·h)·R is a part      h′ = n + u·(h − n)
 //
-// A product stands in the middle of a step, so there are two ops each way. Buffers are as in lstm.cc.
+// A product stands in the middle of a step, so there are two ops each way. As in lstm.cc, they hand on buffers that each step fills in part,
+// and read in them only what an earlier op has written.
 #include "gru.h"
 
 #include "recurrent.h"
@@ -124,9 +125,11 @@ struct GateGradientRows {
   const float* gates;
   const float* candidate;
   const float* state_before;
-  // [batch, 2·units], for the product with R, and kept for W; all three parts, [batch, 3·units]; the candidate's.
+  // [batch, 2·units], for the product with R.
   float* dz;
+  // The same, kept for W.
   float* dz_kept;
+  // [batch, 3·units], of all three parts, kept for W and the gradient of x.
   float* all_kept;
   float* candidate_kept;
   float* direct;

@@ -54,6 +54,12 @@ float* Context::pass(int output, int input) {
   return written(input);
 }
 
+void Context::refuse(const char* reason) {
+  TF_SetStatus(status_, TF_INVALID_ARGUMENT, reason);
+  TF_OpKernelContext_Failure(context_, status_);
+  throw Failed();
+}
+
 void Context::fail_without_memory() {
   TF_SetStatus(status_, TF_RESOURCE_EXHAUSTED, "out of memory in an op of Millrace's");
   TF_OpKernelContext_Failure(context_, status_);

@@ -37,6 +37,8 @@ class Context {
   // Gives an input out again, in the same memory, whoever else holds it, to write into: for ops that are `kWritesInputs`.
   float* pass(int output, int input);
 
+  // Ends the run, and tells TensorFlow that its inputs do not belong together.
+  [[noreturn]] void refuse(const char* reason);
   // Tells TensorFlow that the run fails for want of memory.
   void fail_without_memory();
 
@@ -63,11 +65,11 @@ class Attributes {
 
 enum class Effect {
   kNone,
-  // Such an op writes into inputs that ops of the same layer have made for it. TensorFlow must not join two of them, or keep what one gives.
+  // Such an op writes into inputs that were made for it. TensorFlow must not join two of them, or keep what one gives.
   kWritesInputs,
 };
 
-// What TensorFlow's graph optimizer is told of the outputs' shapes; without it, it complains of the ops behind.
+// What TensorFlow's graph optimizer is told of the outputs' shapes. Told nothing, it complains of ops that take these outputs.
 enum class Shapes { kUnknown, kFirstLikeFirstInput };
 
 struct Signature {

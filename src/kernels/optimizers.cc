@@ -107,37 +107,42 @@ MILLRACE_RULE(adamax)
 using Rule = void(float*, float*, float*, const float*, const float*, int64_t);
 
 // Inputs: the weight, `slots` slots, the gradient, the numbers.
-template <Rule* rule, int slots>
+template <Rule* rule, int slots, int64_t number_count>
 struct Step {
   explicit Step(const Attributes&) {}
 
   void run(Context& context) const {
+    const int64_t size = context.size(0);
+    for (int input = 1; input <= slots + 1; input++) {
+      if (context.size(input) != size) context.refuse("a slot or gradient is not of the weight's size");
+    }
+    if (context.size(slots + 2) != number_count) context.refuse("the rule takes other numbers");
     float* const first = slots > 0 ? context.written(1) : nullptr;
     float* const second = slots > 1 ? context.written(2) : nullptr;
-    rule(context.written(0), first, second, context.input(slots + 1), context.input(slots + 2), context.size(0));
+    rule(context.written(0), first, second, context.input(slots + 1), context.input(slots + 2), size);
   }
 };
 
-template <Rule* rule, int slots>
+template <Rule* rule, int slots, int64_t number_count>
 const char* register_rule(const char* name) {
   static constexpr const char* kInputs[] = {"weight", "first", "second"};
   Signature signature = {name, Effect::kWritesInputs, Shapes::kUnknown, {}, {}, {}};
   signature.inputs.assign(kInputs, kInputs + slots + 1);
   signature.inputs.insert(signature.inputs.end(), {"gradient", "numbers"});
-  return register_kernel<Step<rule, slots>>(signature);
+  return register_kernel<Step<rule, slots, number_count>>(signature);
 }
 
 }  // namespace
 
 const char* register_optimizers() {
-  for (const char* failure :
-       {register_rule<sgd_best, 0>("MillraceSgd"), register_rule<momentum_best, 1>("MillraceMomentum"),
-        register_rule<nesterov_best, 1>("MillraceNesterov"), register_rule<adagrad_best, 1>("MillraceAdagrad"),
-        register_rule<rmsprop_best, 2>("MillraceRmsprop"), register_rule<adam_best, 2>("MillraceAdam"),
-        register_rule<adamax_best, 2>("MillraceAdamax")}) {
-    if (failure != nullptr) return failure;
-  }
-  return nullptr;
+  const char* failure = register_rule<sgd_best, 0, 1>("MillraceSgd");
+  if (failure == nullptr) failure = register_rule<momentum_best, 1, 2>("MillraceMomentum");
+  if (failure == nullptr) failure = register_rule<nesterov_best, 1, 2>("MillraceNesterov");
+  if (failure == nullptr) failure = register_rule<adagrad_best, 1, 2>("MillraceAdagrad");
+  if (failure == nullptr) failure = register_rule<rmsprop_best, 2, 5>("MillraceRmsprop");
+  if (failure == nullptr) failure = register_rule<adam_best, 2, 7>("MillraceAdam");
+  if (failure == nullptr) failure = register_rule<adamax_best, 2, 5>("MillraceAdamax");
+  return failure;
 }
 
 }  // namespace millrace

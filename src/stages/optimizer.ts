@@ -26,19 +26,19 @@ export class StageOptimizer {
   readonly #spec: CompileSpec['optimizer'];
   readonly #variables: readonly tf.Variable[];
   readonly #makeInPlace: InPlaceOptimizerFactory | undefined;
-  readonly #places: readonly Place[] | undefined;
+  readonly #places: readonly (Place | undefined)[] | undefined;
   #optimizer: tf.Optimizer;
   #inPlace: InPlaceOptimizer | undefined;
 
   /**
    * @param makeInPlace the backend's optimizers; without them tfjs's own steps
-   * @param places where replicas read the variables
+   * @param places where replicas read the variables, none for one that is never stepped
    */
   constructor(
     spec: CompileSpec['optimizer'],
     variables: readonly tf.Variable[],
     makeInPlace?: InPlaceOptimizerFactory,
-    places?: readonly Place[],
+    places?: readonly (Place | undefined)[],
   ) {
     this.#spec = spec;
     this.#variables = variables;

@@ -4,7 +4,7 @@
  * replica that steps the weight, and the norm is clipped.
  */
 
-import type { Backend, Factors, SampleProduct } from '../backends/index.js';
+import { type Backend, type Factors, isPlaced, type SampleProduct } from '../backends/index.js';
 import {
   type OptimizerEntry,
   optimizerEntries,
@@ -89,8 +89,12 @@ export class WeightGradients {
    * @param largestReceived elements of the largest received tensor that the gradient may alias
    */
   add(index: number, gradient: tf.Tensor, largestReceived: number): void {
-    if (this.#isFrozen[index]!) gradient.dispose();
-    else this.#sums.add(index, gradient, largestReceived);
+    if (this.#isFrozen[index]!) {
+      gradient.dispose();
+      return;
+    }
+    // A user's gradient may be another weight itself, which is stepped where it lies, perhaps before this one.
+    this.#sums.add(index, gradient, isPlaced(gradient) ? Number.POSITIVE_INFINITY : largestReceived);
   }
 
   /** Runs W of micro-batches and adds what it gives. See `add` for `largestReceived`. */

@@ -25,11 +25,11 @@ const args = { batchSize: 8, shuffle: false, verbose: 0 } as const;
  */
 async function fitTwice(
   change: (model: tf.LayersModel, trainer?: PipelinedModel) => unknown,
-  backend = 'cpu',
+  options: PipelineOptions = {},
 ) {
   const plain = compiledClassifier();
   const model = compiledClassifier();
-  const trainer = await open(model, { backend: backend as 'cpu' });
+  const trainer = await open(model, { backend: 'cpu', ...options });
   await plain.fit(x, y, args);
   await trainer.fit(x, y, args);
   expectSameWeights(weightsOf(model), weightsOf(plain));
@@ -43,7 +43,7 @@ async function fitTwice(
 
 describe('between two fits', () => {
   it.each(BACKENDS)('nothing happens: momentum goes on, on %s', async backend => {
-    await fitTwice(() => {}, backend);
+    await fitTwice(() => {}, { backend });
   });
 
   it('setWeights counts', async () => {
@@ -132,9 +132,12 @@ describe('between two fits', () => {
   it.each(BACKENDS)(
     'freezing a layer without compiling counts at once, and is warned of, on %s',
     async backend => {
-      const { trainer, plain, model } = await fitTwice(changed => {
-        changed.getLayer('hidden1').trainable = false;
-      }, backend);
+      const { trainer, plain, model } = await fitTwice(
+        changed => {
+          changed.getLayer('hidden1').trainable = false;
+        },
+        { backend },
+      );
       const warnings: TrainerEvent[] = [];
       trainer.events$.subscribe(event => event.kind === 'warning' && warnings.push(event));
       for (const each of [plain, model]) each.getLayer('hidden2').trainable = false;
@@ -151,6 +154,15 @@ describe('between two fits', () => {
       expectSameWeights(weightsOf(model), weightsOf(plain), 1e-4);
     },
   );
+
+  it.each(BACKENDS)('freezing a layer without compiling counts with replicas, on %s', async backend => {
+    await fitTwice(
+      changed => {
+        changed.getLayer('hidden1').trainable = false;
+      },
+      { backend, replicas: 2 },
+    );
+  });
 
   it('thawing a layer without compiling does not count', async () => {
     const make = (): tf.Sequential => {

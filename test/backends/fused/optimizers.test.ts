@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { StateError } from 'millrace';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import { type InPlaceOptimizerFactory, liesIn, loadBackend } from '#internal/backends/index.js';
+import { type InPlaceOptimizerFactory, liesIn, loadBackend, placeIn } from '#internal/backends/index.js';
 import { opOptimizer } from '#internal/backends/tensorflow/optimizers/index.js';
 import { heapOptimizer } from '#internal/backends/wasm/optimizers/index.js';
 import { backends, HAS_KERNELS, useBackend } from '../../helpers/backends.js';
@@ -39,7 +39,7 @@ interface Subject {
 /** Where replicas would read a weight: in memory that threads share. */
 function placeOf({ size }: tf.Variable): Float32Array<SharedArrayBuffer> {
   const { buffer } = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
-  return new Float32Array(buffer as unknown as SharedArrayBuffer, 128, size);
+  return placeIn(buffer as unknown as SharedArrayBuffer, 128, size);
 }
 
 const SUBJECTS: readonly Subject[] = [
@@ -62,7 +62,7 @@ const SUBJECTS: readonly Subject[] = [
 
 const SCALES = [1, 1e-2, 1e-4, 1e-6, 1e-8];
 const SHAPES = [[5, 4], [7], [1], [2, 3, 2, 2]];
-/** Ten steps of float32 rounding; without the remedies of `rules.ts` the difference is 1e-4 to 1e-2. */
+/** Ten steps of float32 rounding; without the remedies of `resource-rules.ts` the difference is 1e-4 to 1e-2. */
 const TOLERANCE = 2e-6;
 
 let names = 0;
@@ -325,9 +325,54 @@ describe.runIf(HAS_KERNELS && backends().includes('tensorflow'))('a weight that 
     optimizer.dispose();
   });
 
-  it('is refused a place where no tensor can lie', () => {
+  it.each(Object.entries(MAKERS))('becomes what is no number where it does in tfjs: %s', (_, make) => {
+    const gradients = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, 1e30, -1e-30];
+    const [plain, placed] = [1, 2].map(() => tf.variable(tf.ones([6]), true, `optimized_${names++}`));
+    const reference = make();
+    const optimizer = opOptimizer(make(), [placed!], [placeOf(placed!)])!;
+    const gradient = tf.tensor1d(gradients);
+    for (let step = 0; step < 2; step++) {
+      stepPlainly(reference, [plain!], [gradient]);
+      optimizer.apply([gradient], Number.NaN);
+    }
+    const kindOf = (value: number): number | string => (Number.isFinite(value) ? 'finite' : value);
+    expect([...placed!.dataSync()].map(kindOf)).toEqual([...plain!.dataSync()].map(kindOf));
+    optimizer.dispose();
+  });
+
+  it('may stand on the list twice', () => {
+    const [plain, placed] = [1, 2].map(() => tf.variable(tf.ones([20]), true, `optimized_${names++}`));
+    const place = placeOf(placed!);
+    const optimizers = [
+      opOptimizer(tf.train.momentum(1, 0.5), [plain!, plain!]),
+      opOptimizer(tf.train.momentum(1, 0.5), [placed!, placed!], [place, place]),
+    ];
+    const gradients = [tf.ones([20]), tf.fill([20], 2)];
+    for (let step = 0; step < 2; step++) {
+      for (const optimizer of optimizers) optimizer!.apply(gradients, Number.NaN);
+    }
+    expect(placed!.dataSync()).toEqual(plain!.dataSync());
+    expect(place[0]).toBe(1 - 3 - 4.5);
+    for (const optimizer of optimizers) optimizer!.dispose();
+  });
+
+  it('has slots and gradients of its size', () => {
     const variable = tf.variable(tf.ones([20]), true, `optimized_${names++}`);
-    const place = placeOf(variable).subarray(1);
-    expect(() => opOptimizer(tf.train.sgd(1), [variable], [place])).toThrow(StateError);
+    const optimizer = opOptimizer(tf.train.adam(1), [variable], [placeOf(variable)])!;
+    expect(() => optimizer.apply([tf.ones([21])], Number.NaN)).toThrow(/weight's size/);
+    expect([...variable.dataSync()]).toEqual(new Array(20).fill(1));
+    optimizer.dispose();
+  });
+
+  it('is refused a place where no tensor can lie', () => {
+    expect(() => placeIn(new SharedArrayBuffer(256), 4, 20)).toThrow(StateError);
+  });
+
+  it('is not stepped without a place', () => {
+    const variable = tf.variable(tf.ones([20]), true, `optimized_${names++}`);
+    const optimizer = opOptimizer(tf.train.sgd(1), [variable], [undefined])!;
+    optimizer.apply([undefined], Number.NaN);
+    expect(() => optimizer.apply([tf.ones([20])], Number.NaN)).toThrow(StateError);
+    optimizer.dispose();
   });
 });

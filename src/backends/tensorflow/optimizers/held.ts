@@ -10,7 +10,7 @@ export interface HeldSlot {
   dispose(): void;
 }
 
-/** A variable's memory, which may change between two steps: whoever assigns to the variable gives it another. */
+/** The memory in which a variable is stepped. Between two steps somebody may assign to the variable, which then has other memory. */
 export interface HeldWeight {
   /** Calls `run` with what an op is given, and shows the variable what it has become. */
   update(run: (operand: tf.Tensor) => void): void;

@@ -9,19 +9,15 @@ import { liesIn, markPlaced, type Place } from '../../placed.js';
 import { copy } from '../memory.js';
 import type { HeldSlot, HeldWeight, Memory } from './held.js';
 
-/** At other places TensorFlow makes tensors with memory of their own. */
-const ALIGNED_BYTES = 64;
-
-/**
- * @param places by the optimizer's variables
- * @throws StateError for a place that does not begin at a multiple of 64 bytes
- */
-export function placedMemory(places: readonly Place[]): Memory {
-  if (places.some(({ byteOffset }) => byteOffset % ALIGNED_BYTES !== 0))
-    throw new StateError('A weight that replicas share has a place that no tensor can lie in.');
+/** @param places by the optimizer's variables; none for one that is never stepped */
+export function placedMemory(places: readonly (Place | undefined)[]): Memory {
   return {
     slot: initial => new OwnTensor(initial),
-    weight: (variable, index) => new PlacedWeight(variable, places[index]!),
+    weight(variable, index) {
+      const place = places[index];
+      if (place === undefined) throw new StateError(`Variable ${index} is stepped, but has no place.`);
+      return new PlacedWeight(variable, place);
+    },
   };
 }
 

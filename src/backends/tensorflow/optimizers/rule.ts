@@ -1,7 +1,7 @@
 /** What an update rule is to the optimizer that runs it, whatever its ops. */
 import type { tf } from '../../../tf.js';
 
-/** What one step passes to each variable's op: scalars made once a step. Operands are what the memory's kind makes of them. */
+/** Runs one variable's op, which is given weight and slots as their memory has them: as a resource's handle, or the tensor itself. */
 export type Update = (weight: tf.Tensor, slots: readonly tf.Tensor[], gradient: tf.Tensor) => void;
 
 export interface Slot {
