@@ -90,11 +90,4 @@ const adamax: MakeRule = (config): Rule => {
   };
 };
 
-export const OWN_RULES: Rules = new Map<unknown, MakeRule>([
-  [tf.SGDOptimizer, sgd],
-  [tf.MomentumOptimizer, momentum],
-  [tf.AdagradOptimizer, adagrad],
-  [tf.RMSPropOptimizer, rmsprop],
-  [tf.AdamOptimizer, adam],
-  [tf.AdamaxOptimizer, adamax],
-]);
+export const OWN_RULES: Rules = { sgd, momentum, adagrad, rmsprop, adam, adamax };

@@ -159,11 +159,4 @@ const adamax: MakeRule = config => {
   };
 };
 
-export const RESOURCE_RULES: Rules = new Map<unknown, MakeRule>([
-  [tf.SGDOptimizer, sgd],
-  [tf.MomentumOptimizer, momentum],
-  [tf.AdagradOptimizer, adagrad],
-  [tf.RMSPropOptimizer, rmsprop],
-  [tf.AdamOptimizer, adam],
-  [tf.AdamaxOptimizer, adamax],
-]);
+export const RESOURCE_RULES: Rules = { sgd, momentum, adagrad, rmsprop, adam, adamax };
