@@ -1,6 +1,6 @@
 /** Whatever the user does to the model between two fits is noticed and applied. */
 import * as tf from '@tensorflow/tfjs';
-import type { PipelinedModel, TrainerEvent } from 'millrace';
+import type { PipelinedModel, PipelineOptions, TrainerEvent } from 'millrace';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   BACKENDS,
