@@ -19,8 +19,10 @@ import { PLAIN_WASM_MODELS } from './systems.mjs';
  * @property {readonly Which[]} theirs the fastest of these counts
  * @property {'shown' | number | undefined} [mean] the geometric mean: asked at least, only shown, or left out
  * @property {number} [each] asked of every counted model at least
+ * @property {readonly string[]} [eachOf] the models that it is asked of, if not of all
  * @property {boolean} [countsAll] whether the wide and the tiny model count too
  * @property {readonly string[]} [notCounted] models that are shown beside others of their kind
+ * @property {boolean} [ofPlans] whether both sides are plans for the same model, so that a ratio of one plan to itself is its spread
  */
 
 const ONE_STAGE = { system: 'millrace', backend: 'tensorflow', plan: '1-stage' };
@@ -65,6 +67,7 @@ export const COMPARISONS = [
     ours: TWO_STAGES,
     theirs: [{ system: 'torch-pipelining', backend: 'torch' }],
     mean: 'shown',
+    each: 1,
   },
   {
     title: 'Two stages on wasm and plain tfjs on wasm',
@@ -129,6 +132,8 @@ export const COMPARISONS = [
     ours: AUTO,
     theirs: [{ system: 'torch', backend: 'torch' }],
     mean: 1.3,
+    each: 1,
+    eachOf: ['mlp', 'cnn', 'ds-cnn'],
   },
   {
     title: 'What `auto` chooses and the limit of the machine',
@@ -152,11 +157,12 @@ export const COMPARISONS = [
   {
     title: 'What `auto` chooses and the best of all plans',
     about:
-      'All ways to use two workers: one stage, two stages, two replicas. The fastest of them in its own rounds counts.',
+      'All ways to use two workers: one stage, two stages, two replicas. The fastest of them in its own rounds counts. Where `auto` chose that very plan, it trains by it in a process of its own, and the ratio says how much a plan differs from itself.',
     peer: 'best plan',
     ours: AUTO,
     theirs: [ONE_STAGE, TWO_STAGES, TWO_REPLICAS],
     each: 0.95,
+    ofPlans: true,
   },
 ];
 
@@ -167,6 +173,7 @@ export const COMPARISONS = [
  * @property {number | undefined} ours milliseconds a step
  * @property {number | undefined} theirs
  * @property {boolean} cannotTrain whether the peer lacks what the model needs
+ * @property {boolean} isSamePlan whether the fastest of the others runs the plan that ours runs
  * @property {number | undefined} ratio
  */
 
@@ -210,12 +217,14 @@ export function compare(comparison, rows) {
  * @param {readonly Row[]} rows
  * @returns {Line | undefined} nothing when neither side was measured, or when the peer has no such model
  */
-function lineOf({ ours: own, theirs: peers, notCounted, countsAll }, model, rows) {
+function lineOf({ ours: own, theirs: peers, notCounted, countsAll, ofPlans }, model, rows) {
   const spec = /** @type {import('../models/build.mjs').ModelSpec} */ (MODEL_SPECS[model]);
   if (peers.some(({ backend }) => spec.absentIn?.includes(backend))) return undefined;
-  const ours = timeOf(rows, model, own);
-  const times = peers.map(which => timeOf(rows, model, which)).filter(time => time !== undefined);
-  const theirs = times.length === 0 ? undefined : Math.min(...times);
+  const ownRow = rowOf(rows, model, own);
+  const peerRows = peers.map(which => rowOf(rows, model, which)).filter(row => row !== undefined);
+  const fastest = peerRows.sort((a, b) => a.msPerStep.median - b.msPerStep.median)[0];
+  const ours = ownRow?.msPerStep.median;
+  const theirs = fastest?.msPerStep.median;
   if (ours === undefined && theirs === undefined) return undefined;
   return {
     model,
@@ -226,6 +235,8 @@ function lineOf({ ours: own, theirs: peers, notCounted, countsAll }, model, rows
       theirs === undefined &&
       peers.every(({ system }) => system === 'tfjs-wasm') &&
       !PLAIN_WASM_MODELS.includes(model),
+    isSamePlan:
+      ofPlans === true && ownRow !== undefined && fastest !== undefined && areAlike(ownRow, fastest),
     ratio: ours === undefined || theirs === undefined ? undefined : theirs / ours,
   };
 }
@@ -234,14 +245,29 @@ function lineOf({ ours: own, theirs: peers, notCounted, countsAll }, model, rows
  * @param {readonly Row[]} rows
  * @param {string} model
  * @param {Which} which
- * @returns {number | undefined} median milliseconds a step
+ * @returns {Row | undefined}
  */
-function timeOf(rows, model, { system, backend, plan }) {
+function rowOf(rows, model, { system, backend, plan }) {
   return rows.find(
     row =>
       row.model === model &&
       row.system === system &&
       row.backend === backend &&
       (plan === undefined || row.plan === plan),
-  )?.msPerStep.median;
+  );
+}
+
+/**
+ * Whether both rows were trained by the same plan, however it came about.
+ * @param {Row} a
+ * @param {Row} b
+ */
+function areAlike(a, b) {
+  return (
+    a.stages !== null &&
+    a.stages === b.stages &&
+    a.replicas === b.replicas &&
+    a.microBatches === b.microBatches &&
+    a.schedule === b.schedule
+  );
 }

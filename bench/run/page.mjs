@@ -115,7 +115,7 @@ function summaryTable(compared) {
         comparison.mean === undefined ? NONE : ratio(mean),
         meanAsked(result),
         `${ratio(least?.ratio)} (${least?.model})`,
-        comparison.each === undefined ? NONE : asked(comparison.each, least?.ratio, result.missing),
+        eachAsked(result),
       ];
     });
   if (rows.length === 0) return NOT_MEASURED;
@@ -133,9 +133,7 @@ function ratioSection(result) {
     ms(line.ours),
     line.cannotTrain ? 'cannot train' : ms(line.theirs),
     ratio(line.ratio),
-    ...(hasAsked
-      ? [line.isCounted && comparison.each !== undefined ? asked(comparison.each, line.ratio, []) : NONE]
-      : []),
+    ...(hasAsked ? [lineAsked(comparison, line)] : []),
   ]);
   if (comparison.mean !== undefined) {
     rows.push([
@@ -157,16 +155,53 @@ function meanAsked({ comparison, mean, missing }) {
   return typeof comparison.mean === 'number' ? asked(comparison.mean, mean, missing) : NONE;
 }
 
+const SAME_PLAN = 'met, by the same plan';
+
+/** @param {Compared} result */
+function eachAsked({ comparison, lines, missing }) {
+  const { each } = comparison;
+  if (each === undefined) return NONE;
+  const compared = lines.filter(line => isAskedOf(comparison, line) && line.ratio !== undefined);
+  const others = compared.filter(({ isSamePlan }) => !isSamePlan);
+  const missed = missing.filter(model => comparison.eachOf?.includes(model) !== false);
+  const ofSome = comparison.eachOf === undefined ? '' : `of ${comparison.eachOf.join(', ')} `;
+  if (others.length === 0 && compared.length > 0 && missed.length === 0) return `${rule(each)}: ${SAME_PLAN}`;
+  const ratios = others.map(line => /** @type {number} */ (line.ratio));
+  return ofSome + asked(each, ratios.length === 0 ? undefined : Math.min(...ratios), missed);
+}
+
+/**
+ * @param {import('./comparisons.mjs').Comparison} comparison
+ * @param {Line} line
+ */
+function lineAsked(comparison, line) {
+  const { each } = comparison;
+  if (each === undefined || !isAskedOf(comparison, line)) return NONE;
+  return line.isSamePlan ? `${rule(each)}: ${SAME_PLAN}` : asked(each, line.ratio, []);
+}
+
+/**
+ * @param {import('./comparisons.mjs').Comparison} comparison
+ * @param {Line} line
+ */
+function isAskedOf({ eachOf }, { model, isCounted }) {
+  return isCounted && eachOf?.includes(model) !== false;
+}
+
+/** @param {number} least */
+function rule(least) {
+  return `≥ ${least.toFixed(2)}`;
+}
+
 /**
  * @param {number} least
  * @param {number | undefined} reached
  * @param {readonly string[]} missing counted models without a ratio
  */
 function asked(least, reached, missing) {
-  const rule = `≥ ${least.toFixed(2)}`;
-  if (reached === undefined) return `${rule}: not measured`;
-  if (reached < least) return `${rule}: **falls short**`;
-  return missing.length > 0 ? `${rule}: not all measured` : `${rule}: met`;
+  if (reached === undefined) return `${rule(least)}: not measured`;
+  if (reached < least) return `${rule(least)}: **falls short**`;
+  return `${rule(least)}: ${missing.length > 0 ? 'not all measured' : 'met'}`;
 }
 
 /** @param {readonly Row[]} rows */

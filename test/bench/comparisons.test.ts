@@ -1,7 +1,7 @@
 /** Who is compared with whom, which models count, and what happens when a side is missing. */
 import { describe, expect, it } from 'vitest';
 import { COMPARISONS, compare } from '../../bench/run/comparisons.mjs';
-import { rowsOf } from './rows.js';
+import { row, rowsOf } from './rows.js';
 
 const named = (title: string) => {
   const comparison = COMPARISONS.find(each => each.title === title);
@@ -122,5 +122,36 @@ describe('the mean of ratios', () => {
     ]);
     expect(missing).toEqual([]);
     expect(countedCount).toBe(1);
+  });
+});
+
+describe('a plan beside itself', () => {
+  const best = named('What `auto` chooses and the best of all plans');
+  const replicas = { stages: 1, replicas: 2, microBatches: 1, schedule: 'zero-bubble' };
+  const stages = { stages: 2, replicas: 1, microBatches: 2, schedule: 'zero-bubble' };
+  const linesOf = (auto: Partial<typeof stages>) =>
+    compare(best, [
+      row('mlp', TWO, 12, stages),
+      row('mlp', 'millrace tensorflow 2-replica', 9, replicas),
+      row('mlp', 'millrace tensorflow auto', 10, auto),
+    ]).lines;
+
+  it('is told from a worse choice', () => {
+    expect(linesOf(replicas)).toMatchObject([{ isSamePlan: true, ratio: 0.9 }]);
+    expect(linesOf(stages)).toMatchObject([{ isSamePlan: false, ratio: 0.9 }]);
+    expect(linesOf({ ...replicas, microBatches: 2 })).toMatchObject([{ isSamePlan: false }]);
+  });
+
+  it('is looked for among plans alone', () => {
+    const rows = [row('mlp', TWO, 12, stages), row('mlp', 'simulated-bound tensorflow 2-stage', 9, stages)];
+    expect(compare(named('Two stages and their simulated bound'), rows).lines).toMatchObject([
+      { isSamePlan: false, ratio: 0.75 },
+    ]);
+  });
+
+  it('is not known where no plan was reported', () => {
+    expect(compare(best, rowsOf({ mlp: { [TWO]: 9, 'millrace tensorflow auto': 10 } })).lines).toMatchObject([
+      { isSamePlan: false },
+    ]);
   });
 });

@@ -8,6 +8,8 @@ import { formatResults, writePerformancePage } from '../../bench/run/report.mjs'
 import { temporaryDirectory } from '../setup/fixtures.js';
 import { row, rowsOf } from './rows.js';
 
+const COUNTED = ['mlp', 'cnn', 'lstm', 'lstm-sigmoid', 'ds-cnn', 'text-cnn', 'transformer'];
+
 const FACTS = {
   date: '2026-01-02',
   cpu: 'A Processor',
@@ -100,12 +102,42 @@ describe('docs/performance.md', () => {
   });
 
   it('leaves out the column of what was asked where nothing was', () => {
-    const times = { 'torch-pipelining torch': 30, 'millrace tensorflow 2-stage': 10 };
+    const times = { 'simulated-bound tensorflow auto': 9, 'millrace tensorflow auto': 10 };
     const text = section(
       pageText(rowsOf({ mlp: times }), FACTS, MEASUREMENT),
-      '### Two stages and torch.distributed.pipelining',
+      '### What `auto` chooses and its simulated bound',
     );
-    expect(text).toContain('| mlp | 10.00 | 30.00 | 3.00 |\n| **mean of 1** |  |  | **3.00** |');
+    expect(text).toContain('| mlp | 10.00 | 9.00 | 0.90 |\n| **mean of 1** |  |  | **0.90** |');
+  });
+
+  it('holds no plan to account for what it differs from itself', () => {
+    const plan = { stages: 1, replicas: 2, microBatches: 1, schedule: 'zero-bubble' };
+    const [auto, replicas] = ['millrace tensorflow auto', 'millrace tensorflow 2-replica'];
+    const alike = (model: string) => [row(model, auto, 10, plan), row(model, replicas, 9, plan)];
+    const pageOf = (...more: Parameters<typeof pageText>[0]) =>
+      pageText([...COUNTED.flatMap(alike), ...more], FACTS, MEASUREMENT);
+    const title = 'What `auto` chooses and the best of all plans';
+    expect(section(pageOf(), `### ${title}`)).toContain(
+      '| mlp | 10.00 | 9.00 | 0.90 | ≥ 0.95: met, by the same plan |',
+    );
+    expect(section(pageOf(), '## Summary')).toContain(
+      `| ${title} | – | – | 0.90 (mlp) | ≥ 0.95: met, by the same plan |`,
+    );
+    const worse = pageOf(row('cnn', 'millrace tensorflow 2-stage', 8, { ...plan, stages: 2, replicas: 1 }));
+    expect(section(worse, '## Summary')).toContain('≥ 0.95: **falls short**');
+    expect(section(worse, `### ${title}`)).toContain(
+      '| cnn | 10.00 | 8.00 | 0.80 | ≥ 0.95: **falls short** |',
+    );
+  });
+
+  it('asks some things of some models alone', () => {
+    const times = { 'millrace tensorflow auto': 10, 'torch torch': 9 };
+    const text = section(
+      pageText(rowsOf({ cnn: times, transformer: times }), FACTS, MEASUREMENT),
+      '### What `auto` chooses and PyTorch on all cores',
+    );
+    expect(text).toContain('| cnn | 10.00 | 9.00 | 0.90 | ≥ 1.00: **falls short** |');
+    expect(text).toContain('| transformer | 10.00 | 9.00 | 0.90 | – |');
   });
 
   it('sums the ratios up in one table', () => {
