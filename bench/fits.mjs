@@ -36,6 +36,7 @@ const { models, seconds, json } = new Command('bench:fits')
   .opts();
 
 if (json !== undefined) writeFileSync(json, '');
+/** @type {{ model: string, wanted: number, steps: number, plainMs: number, autoMs: number, plan: string }[]} */
 const rows = [];
 for (const name of models) {
   const [env, msPerStep] = await betterThreads(name);

@@ -32,20 +32,23 @@ export function leastAcyclicBottleneck({ ms, bytes, reads }, stageCount, transpo
         least = Math.min(least, slowest(workMs, boundaries(stageOf)));
       return;
     }
-    const first = reads[unit].reduce((latest, read) => Math.max(latest, stageOf[read]), 0);
+    const unitMs = /** @type {number} */ (ms[unit]);
+    const inputs = /** @type {readonly number[]} */ (reads[unit]);
+    const first = Math.max(0, ...inputs.map(input => /** @type {number} */ (stageOf[input])));
     for (let stage = first; stage < stageCount; stage++) {
+      const withoutMs = /** @type {number} */ (workMs[stage]);
       // Transport only adds to it.
-      if (workMs[stage] + ms[unit] >= least) continue;
+      if (withoutMs + unitMs >= least) continue;
       stageOf[unit] = stage;
-      workMs[stage] += ms[unit];
+      workMs[stage] = withoutMs + unitMs;
       deal(unit + 1);
-      workMs[stage] -= ms[unit];
+      workMs[stage] = withoutMs;
     }
   };
   /** @param {readonly number[]} stages by unit; what crosses each boundary between stages costs, on both of its sides */
   const boundaries = stages =>
     Array.from({ length: stageCount - 1 }, (_, index) => {
-      const isBehind = (/** @type {number} */ unit) => stages[unit] > index;
+      const isBehind = (/** @type {number} */ unit) => /** @type {number} */ (stages[unit]) > index;
       const crossing = bytes.filter(
         (_, unit) => !isBehind(unit) && reads.some((from, reader) => isBehind(reader) && from.includes(unit)),
       );

@@ -12,15 +12,16 @@ import { check, prepareModel, TimedFit } from './tfjs-job.mjs';
 
 const [optionsJson = '{}', name = '', directory = ''] = process.argv.slice(2);
 const { trainers: trainerCount = 1, ...options } = JSON.parse(optionsJson);
+const spec = /** @type {import('../models/build.mjs').ModelSpec} */ (MODEL_SPECS[name]);
 tf.enableProdMode();
 
 /** @param {tf.LayersModel} model */
 const open = (model, overrides = {}) =>
   pipeline(model, {
     ...options,
-    batchSize: MODEL_SPECS[name]?.batch,
+    batchSize: spec.batch,
     setup: SETUP_MODULE,
-    tracedLayers: tracedLayersOf(MODEL_SPECS[name]),
+    tracedLayers: tracedLayersOf(spec),
     seed: 1,
     ...overrides,
   });

@@ -18,7 +18,14 @@ const HEADER = /** @type {const} */ ({ dtype: 'float32', shape: [2] });
  * @returns {Promise<WorkerPool>} for the caller to close
  */
 export function startNullWorkers(workerCount) {
-  return WorkerPool.start({ workerCount, backend: 'null', setup: [], seed: 0, batchNorm: 'exact' });
+  return WorkerPool.start({
+    workerCount,
+    backend: 'null',
+    setup: [],
+    seed: 0,
+    batchNorm: 'exact',
+    tracedLayers: [],
+  });
 }
 
 /**

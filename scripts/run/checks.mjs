@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * What `npm test` checks once everything is set up: formatting and lint, the import arrows between the rooms, and the
- * tests on every backend that can be had. All of them run, so that one report shows everything; the exit code is that
- * of the first that failed.
+ * What `npm test` checks once everything is set up: formatting and lint, the import arrows between the rooms, the types of
+ * what the build does not compile, and the tests on every backend that can be had. All of them run, so that one report
+ * shows everything; the exit code is that of the first that failed.
  */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -53,6 +53,7 @@ export async function runChecks(clone, backends, testArgs) {
       script: 'dependency-cruiser/bin/dependency-cruise.mjs',
       args: ['--config', '.dependency-cruiser.cjs', 'src'],
     },
+    { name: 'types', script: 'typescript/bin/tsc', args: ['-p', 'tsconfig.check.json'] },
     { name: 'vitest', script: 'vitest/vitest.mjs', args: ['run', ...reporters, ...testArgs] },
   ];
   /** @type {StepFailed | null} */

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type GuardedBinding, guardBinding } from '#internal/backends/tensorflow/onednn-guard.js';
+import type { Attribute } from '#internal/backends/tensorflow/raw-ops.js';
 import { backends, useBackend } from '../helpers/backends.js';
 import { expectTensorsClose } from '../helpers/compare.js';
 import { uniform } from '../helpers/data.js';
@@ -69,7 +70,7 @@ describe('the guard', () => {
     } as unknown as GuardedBinding;
     const guarded = guardBinding(real);
     expect(guardBinding(guarded)).toBe(guarded);
-    const strides = (value: number[]) => [{ name: 'strides', type: 0, value }];
+    const strides = (value: number[]): Attribute[] => [{ name: 'strides', type: 0, value }];
     guarded.executeOp('Conv2D', strides([1, 2, 2, 1]), [], 1);
     guarded.executeOp('Conv2DBackpropFilter', strides([1, 1, 1, 1]), [], 1);
     expect(calls).toEqual(['Conv2D', 'Conv2DBackpropFilter']);

@@ -3,16 +3,15 @@ import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { loadBackend } from '#internal/backends/index.js';
+import { fusedOperations as operations } from '#internal/backends/tensorflow/fused/index.js';
 import { hasKernels } from '#internal/backends/tensorflow/index.js';
 import { rawOps } from '#internal/backends/tensorflow/raw-ops.js';
 import { findCompiler } from '#internal/setup/build/compiler.js';
 import { backends, HAS_KERNELS, useBackend } from '../helpers/backends.js';
 import { expectTensorsClose } from '../helpers/compare.js';
 import { uniform } from '../helpers/data.js';
-import { OPERATIONS } from './fused/layer-oracle.js';
 import { opsOf } from './fused/ops-of.js';
 
-const operations = OPERATIONS.tensorflow!;
 const width = fc.integer({ min: 1, max: 70 });
 const seed = fc.integer({ min: 1, max: 10_000 });
 

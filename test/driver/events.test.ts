@@ -1,6 +1,6 @@
 /** `events$` tells what happened, in order; the times in it show that the stages work at once and as scheduled. */
 import * as tf from '@tensorflow/tfjs';
-import { type ActionRecord, pipeline, type TrainerEvent } from 'millrace';
+import { type ActionRecord, type ComputeAction, pipeline, type TrainerEvent } from 'millrace';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { compiledClassifier, open, samples } from '../pipeline/helpers.js';
 import { recordEvents, wideModel } from './helpers.js';
@@ -154,13 +154,10 @@ describe('a two-stage 1F1B run', () => {
   it('never computes before what it needs has been computed', async () => {
     const { steps } = await telemetry();
     for (const { actions } of steps) {
-      const of = (kind: string, stage: number, microBatch: number): ActionRecord =>
+      const of = (kind: ComputeAction['kind'], stage: number, microBatch: number): ActionRecord =>
         actions.find(
           ({ action }) =>
-            action.kind === kind &&
-            action.stage === stage &&
-            'microBatches' in action &&
-            action.microBatches.includes(microBatch),
+            action.kind === kind && action.stage === stage && action.microBatches.includes(microBatch),
         )!;
       for (let microBatch = 0; microBatch < MICRO_BATCHES; microBatch++) {
         expect(of('forward', 1, microBatch).startMs).toBeGreaterThanOrEqual(

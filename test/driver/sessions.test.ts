@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { cutModel, readGraph } from '#internal/model/index.js';
+import type { SessionSpec } from '#internal/protocol/session.js';
 import { DriverSession } from '#internal/scheduler/driver/session.js';
 import { WorkerPool } from '#internal/scheduler/driver/worker-pool.js';
 import { generateSchedule, place } from '#internal/scheduler/plan/index.js';
@@ -38,13 +39,13 @@ it('a session that one worker cannot open is closed in the others', async () => 
         new Proxy(worker, {
           get:
             (target, method: keyof typeof worker) =>
-            async (...args: never[]) => {
+            async (...args: unknown[]) => {
               if (method === 'openSession') {
                 if (index === 1) throw new RangeError('no memory here');
-                opened.push((args[0] as { id: number }).id);
+                opened.push((args[0] as SessionSpec).id);
               }
-              if (method === 'closeSession') closed.push([index, args[0]!]);
-              return (target[method] as (...given: never[]) => Promise<unknown>)(...args);
+              if (method === 'closeSession') closed.push([index, args[0] as number]);
+              return (target[method] as (...given: unknown[]) => Promise<unknown>)(...args);
             },
         }),
         index,

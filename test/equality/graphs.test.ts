@@ -49,7 +49,7 @@ const encoder: ModelKind = {
   samples: (count, seed) => ({ x: integers([count, 5], seed, 0, 7), y: uniform([count, 2], seed + 1) }),
 };
 
-const PLANS: readonly PipelineOptions[] = [
+const PLANS: readonly (PipelineOptions & { readonly stages?: number })[] = [
   { stages: 1, workers: 1, microBatches: 1 },
   { stages: 2, workers: 2, microBatches: 2 },
   { stages: 2, workers: 2, microBatches: 4, schedule: '1f1b', recompute: 'always' },

@@ -43,7 +43,7 @@ function wide({ isShared, isPenalised, isFrozen, hasPlaces }: Shape): ModelKind 
     build() {
       const input = tf.input({ shape: hasPlaces ? [2, INPUTS] : [INPUTS] });
       const regularizer = tf.regularizers.l2({ l2: 0.01 });
-      const stack = [
+      const stack: tf.layers.Layer[] = [
         layers.dense({
           units: WIDTH,
           activation: 'tanh',
@@ -53,7 +53,7 @@ function wide({ isShared, isPenalised, isFrozen, hasPlaces }: Shape): ModelKind 
         layers.dense({ units: WIDTH, activation: 'sigmoid', useBias: false }),
       ];
       if (isShared) stack.push(stack[2]!);
-      if (hasPlaces) stack.push(layers.flatten() as (typeof stack)[number]);
+      if (hasPlaces) stack.push(layers.flatten());
       stack.push(layers.dense({ units: 3 }));
       const output = stack.reduce(
         (value, layer) => layer.apply(value) as tf.SymbolicTensor,

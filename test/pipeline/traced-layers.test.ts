@@ -79,9 +79,7 @@ describe('the option tracedLayers', () => {
       open(newModel(), { backend: 'cpu', setup, tracedLayers: ['TestAttention', 'Atention'] }),
     );
     expect(error).toBeInstanceOf(ConfigurationError);
-    expect((error as ConfigurationError).path).toBe('tracedLayers');
-    expect((error as Error).message).toMatch(
-      /'Atention'.*It has layers of Dense, Sequential, TestAttention\./,
-    );
+    expect(error['path']).toBe('tracedLayers');
+    expect(error.message).toMatch(/'Atention'.*It has layers of Dense, Sequential, TestAttention\./);
   });
 });

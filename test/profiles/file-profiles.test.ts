@@ -24,10 +24,12 @@ const SURROUNDINGS: Surroundings = {
   arch: 'x64',
   processor: 'A Processor',
   cores: 2,
+  nodeFlags: [],
   fused: '',
   kernels: '',
   engine: [],
   setup: [],
+  tracedLayers: [],
 };
 
 const unit = (forwardMs: number) => ({
@@ -98,9 +100,12 @@ describe('measured times', () => {
     arch: 'arm64',
     processor: 'Another Processor',
     cores: 4,
+    nodeFlags: ['--cpu-prof'],
     fused: '0',
+    kernels: 'bu11d',
     engine: ['shares its threads'],
     setup: ['d1ge57'],
+    tracedLayers: ['Attention'],
   };
   it.each(Object.entries(otherSurroundings))('are not those under another %s', async (name, value) => {
     await store.write(FACTS, SIZES);

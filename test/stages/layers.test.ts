@@ -19,7 +19,7 @@ describeOnBackends('the layers of a stage', () => {
       'stacked cells',
       () =>
         layers.rnn({
-          cell: [0, 1].map(() => layers.simpleRNNCell({ units: 2, recurrentDropout: 0.5 })) as tf.RNNCell[],
+          cell: [0, 1].map(() => layers.simpleRNNCell({ units: 2, recurrentDropout: 0.5 })),
         }),
     ],
   ])('take the dropout masks of their last call with them: %s', (_, make) => {

@@ -133,7 +133,7 @@ describeOnBackends('measured layers', name => {
 describe('the loss of made-up targets', () => {
   const COLUMNS = 3;
   const lossOf = (named: NamedFunction, loss: (target: tf.Tensor, output: tf.Tensor) => tf.Tensor) => {
-    const functions = { loss, lossWeight: 1, metrics: [] };
+    const functions = { loss, isOwnLoss: false, lossWeight: 1, metrics: [] };
     const measured = new MeasuredLoss(0, functions, named);
     const value = measured.loss(tf.ones([2, COLUMNS]));
     measured.dispose();
@@ -165,6 +165,7 @@ describe('the loss of made-up targets', () => {
         loss: () => {
           throw new Error('no');
         },
+        isOwnLoss: false,
         lossWeight: 1,
         metrics: [
           { evaluate: (_, output) => tf.tidy(() => tf.mul(output, ++evaluated)), decomposable: true },

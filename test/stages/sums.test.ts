@@ -9,10 +9,11 @@ const meanOfOutputs = (_: tf.Tensor, output: tf.Tensor): tf.Tensor => tf.mean(ou
 /** A ratio of sums: for the halves [1, 1] and [1, 3] it is not the mean of what they give. */
 const largestShare = (_: tf.Tensor, output: tf.Tensor): tf.Tensor => tf.div(tf.max(output), tf.sum(output));
 
+const loss = { loss: meanOfOutputs, isOwnLoss: false, lossWeight: 1 };
 const functions = [
-  { loss: meanOfOutputs, metrics: [{ evaluate: meanOfOutputs, decomposable: true }] },
+  { ...loss, metrics: [{ evaluate: meanOfOutputs, decomposable: true }] },
   {
-    loss: meanOfOutputs,
+    ...loss,
     metrics: [
       { evaluate: largestShare, decomposable: false },
       { evaluate: meanOfOutputs, decomposable: true },

@@ -25,6 +25,7 @@ describeOnBackends('weight gradients', name => {
       order: weight,
       positions: [weight],
       shares: [{ replica: 0, rows: undefined }],
+      frozen: false,
     }));
     const spec = {
       stage: 0,
@@ -34,7 +35,9 @@ describeOnBackends('weight gradients', name => {
       copies: [],
       lent: [],
     } as unknown as StageSpec;
-    const layers = { variable: ({ weight }: { weight: number }) => variables[weight]! } as StageLayers;
+    const layers = {
+      variable: ({ weight }: { weight: number }) => variables[weight]!,
+    } as unknown as StageLayers;
     gradients = new WeightGradients(spec, layers, backend);
   });
   afterAll(() => {
@@ -80,7 +83,9 @@ describeOnBackends('weight gradients', name => {
       variables: tf.Variable[];
     } {
       const variables = [0, 1].map(() => tf.tidy(() => tf.variable(tf.zeros([INPUTS, UNITS]))));
-      const layers = { variable: ({ weight }: { weight: number }) => variables[weight]! } as StageLayers;
+      const layers = {
+        variable: ({ weight }: { weight: number }) => variables[weight]!,
+      } as unknown as StageLayers;
       const trainable = [0, 1].map(weight => ({
         layer: 0,
         weight,

@@ -232,7 +232,7 @@ describe('a trial that fails', () => {
     ],
     [
       'data that cannot be made',
-      { model: sized(4), data: async () => Promise.reject(new Error('no such file')) },
+      { model: sized(4), data: (): Promise<never> => Promise.reject(new Error('no such file')) },
       { error: { message: 'no such file' } },
     ],
     [

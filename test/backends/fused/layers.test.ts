@@ -376,10 +376,10 @@ describe.each(PRESENT)(
         const make = () => layers[kind]({ units: 3, ...args });
         expect(await expectSameLayer({ make, shape: [2, 4, 3], training: false })).toEqual([kernel]);
       }
-      const unknown = [
+      const unknown: readonly Pick<tf.LSTMLayerArgs, 'activation' | 'recurrentActivation'>[] = [
         { activation: 'softsign' },
-        ...(kind === 'simpleRNN' ? [] : [{ recurrentActivation: 'softsign' }]),
-      ] as const;
+        ...(kind === 'simpleRNN' ? [] : [{ recurrentActivation: 'softsign' } as const]),
+      ];
       for (const args of unknown) {
         const make = () => layers[kind]({ units: 3, ...args });
         expect(await expectSameLayer({ make, shape: [2, 4, 3] })).toEqual([]);

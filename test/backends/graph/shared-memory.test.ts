@@ -12,7 +12,7 @@ const node = (name: string, op: string, ...inputs: string[]): GraphNode => ({
   name,
   op,
   inputs,
-  attributes: [],
+  attributes: {},
 });
 
 describe('a source of a recorded graph', () => {

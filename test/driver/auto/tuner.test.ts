@@ -360,7 +360,7 @@ it('begins anew where mini-batches get another size, and takes an epoch by its f
 });
 
 it('goes on without stages where layers cannot be measured, and says why', async () => {
-  const training = new Training({ workers: 1, stepMs: () => 100, stagePlans: undefined });
+  const training = new Training({ workers: 1, stepMs: () => 100 });
   const failing = new Tuner({
     trainer: { plan: training.plan, adoptionMs: 1, adopt: async () => {} },
     replicaPlan: () => undefined,

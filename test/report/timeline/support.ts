@@ -51,6 +51,7 @@ export function madeUpTimeline({
     backendReason: 'made up',
     backendVersion: '4.22.0',
     workers: workerCount,
+    replicas: 1,
     microBatches: microBatchCount,
     schedule,
     recompute: 'never',
@@ -68,8 +69,11 @@ export function madeUpTimeline({
       predictedMs: undefined,
       share: undefined,
     })),
+    candidates: [],
+    isSettled: true,
     costs,
     prediction: undefined,
+    explain: () => '',
   };
   const predictFor: ConstructorParameters<typeof Timeline>[0]['predict'] = microBatchRows => {
     const rows = microBatchRows?.reduce((sum, count) => sum + count, 0) ?? costs?.batchSize ?? 0;
@@ -126,6 +130,7 @@ function costsOf(stageCount: number, microBatchCount: number): PlanCosts {
       };
     }),
     messages: Array.from({ length: stageCount - 1 }, () => call(0.2)),
+    replicaMessageMs: Array.from({ length: stageCount }, () => 0),
   };
 }
 

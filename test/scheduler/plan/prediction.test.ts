@@ -39,7 +39,8 @@ const planned = fc
         microBatchRows: fc.constant(ROWS),
         stages: fc.array(stageCost, { minLength: stageCount, maxLength: stageCount }),
         messages: fc.array(call, { minLength: stageCount - 1, maxLength: stageCount - 1 }),
-      }) as fc.Arbitrary<PlanCosts>,
+        replicaMessageMs: fc.constant(Array.from({ length: stageCount }, () => 0)),
+      }),
     }),
   );
 
@@ -69,6 +70,7 @@ const costs: PlanCosts = {
     },
   ],
   messages: [{ ms: 1, msPerRow: 0.125 }],
+  replicaMessageMs: [0, 0],
 };
 
 describe('the cost of an action', () => {
