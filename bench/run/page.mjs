@@ -6,6 +6,7 @@ import { table, wrap } from './markdown.mjs';
 
 /** @typedef {import('./race.mjs').Row} Row */
 /** @typedef {import('./comparisons.mjs').Compared} Compared */
+/** @typedef {import('./comparisons.mjs').Line} Line */
 
 /**
  * @typedef {object} Measurement
