@@ -23,9 +23,14 @@ function mayBeProfiled(): boolean {
   return answer;
 }
 
+/** Whether `MatMul` may be used. */
+export function bearsMatMul(): boolean {
+  return !mayBeProfiled();
+}
+
 export function matMul(a: tf.Tensor, b: tf.Tensor, transposeA = false, transposeB = false): tf.Tensor {
   const raw = rawOps();
-  if (transposeB || mayBeProfiled()) {
+  if (transposeB || !bearsMatMul()) {
     const transposes = [raw.bool('adj_x', transposeA), raw.bool('adj_y', transposeB)];
     return raw.one('BatchMatMulV2', [...raw.float, ...transposes], a, b);
   }

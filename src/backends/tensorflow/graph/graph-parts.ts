@@ -15,6 +15,7 @@ import { encodeSavedModel, type GraphNode } from './graph-def.js';
 import { shelfByBackend } from './least-recently-used.js';
 import { warnOfMissingGraphs } from './missing-graphs.js';
 import { passedOn, placeholder, type Recording, record } from './recording.js';
+import { type Computation, rewritten } from './rewrites/index.js';
 import { mayShareGivenMemory } from './shared-memory.js';
 
 /** Graphs of parts that a worker keeps loaded; layers that compute alike share theirs. One that made room is loaded again. */
@@ -42,7 +43,9 @@ const recorded: RecordParts = (name, given, begin) => {
     if (!Buffer.from(encodeSavedModel(first.nodes)).equals(encodeSavedModel(whole.nodes))) {
       throw new NotTraceableError('it does not compute the same at every call');
     }
-    const divided = divide(whole).map(part => runnable(backend, part));
+    const divided = divide(whole.recording.inputs, rewritten(computationOf(whole))).map(part =>
+      runnable(backend, part),
+    );
     if (isFaithful(name, () => computeAlike(divided, given, whole.results))) parts = divided;
   });
   return parts;
@@ -87,11 +90,14 @@ interface Division {
   readonly slotFree: readonly number[];
 }
 
-function divide({ recording, nodes, ends, sources }: WholeRecording): Division[] {
+function computationOf({ recording, nodes, ends, sources }: WholeRecording): Computation {
+  return { nodes, ends, sources, typeOf: source => recording.typeOf(source) };
+}
+
+function divide(given: readonly string[], { nodes, ends, sources, typeOf }: Computation): Division[] {
   const places = new Map(nodes.map((node, index) => [node.name, index]));
   const placeOf = (source: string): number => places.get(source.slice(0, source.indexOf(':')))!;
-  const partOf = (place: number): number =>
-    place < recording.inputs.length ? -1 : ends.findIndex(end => place < end);
+  const partOf = (place: number): number => (place < given.length ? -1 : ends.findIndex(end => place < end));
   /** What later parts read of each. */
   const carried = ends.map((): string[] => []);
   const collected = ends.map((): { own: Set<number>; reads: string[] } => ({ own: new Set(), reads: [] }));
@@ -112,7 +118,7 @@ function divide({ recording, nodes, ends, sources }: WholeRecording): Division[]
       }
     }
   }
-  const numbers = [...recording.inputs];
+  const numbers = [...given];
   const mayShare = mayShareGivenMemory(nodes);
   return collected.map(({ own, reads }, part): Division => {
     const isMade = (source: string): boolean =>
@@ -122,7 +128,7 @@ function divide({ recording, nodes, ends, sources }: WholeRecording): Division[]
     const outputs = [...sources[part]!, ...carried[part]!].map(source => {
       if (isMade(source)) return source;
       const name = `result${passed.length}`;
-      const { type } = recording.typeOf(source);
+      const { type } = typeOf(source);
       passed.push(passedOn(name, source, type));
       return `${name}:0`;
     });
@@ -134,7 +140,7 @@ function divide({ recording, nodes, ends, sources }: WholeRecording): Division[]
     });
     const division = {
       nodes: [
-        ...reads.map((source, index) => placeholder(`read${index}`, recording.typeOf(source))),
+        ...reads.map((source, index) => placeholder(`read${index}`, typeOf(source))),
         ...[...own].sort((a, b) => a - b).map(place => rename(nodes[place]!)),
         ...passed.map(rename),
       ],

@@ -1,0 +1,256 @@
+/** Recorded computations that run in other ops than those they were recorded in, against those. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import fc from 'fast-check';
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { type Backend, loadBackend } from '#internal/backends/index.js';
+import { graphBackend } from '#internal/backends/tensorflow/graph/graph.js';
+import { backwardInput } from '#internal/stages/backward.js';
+import { trace } from '#internal/stages/tracing/trace.js';
+import { runTraced } from '#internal/stages/tracing/traced-kernel.js';
+import { disposeTape, recordTape, withoutTape } from '#internal/tfjs/internals.js';
+import { backends, HAS_KERNELS, useBackend } from '../../helpers/backends.js';
+import { expectTensorsClose } from '../../helpers/compare.js';
+import { uniform } from '../../helpers/data.js';
+
+type Compute = (...given: tf.Tensor[]) => tf.Tensor;
+
+/** How scores are scaled. */
+const SCALES: Readonly<Record<string, (scores: tf.Tensor) => tf.Tensor>> = {
+  multiplied: scores => tf.mul(scores, 0.3),
+  'multiplied, number first': scores => tf.mul(0.3, scores),
+  divided: scores => tf.div(scores, tf.scalar(2.5)),
+  'by a negative number': scores => tf.mul(scores, -1.5),
+  unscaled: scores => scores,
+};
+
+const byHead = (x: tf.Tensor): tf.Tensor => tf.transpose(x, [0, 2, 1, 3]);
+
+/** [batch, time, heads, size], as everybody writes it. */
+function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, scaled = SCALES['multiplied']!): tf.Tensor {
+  const scores = tf.matMul(byHead(q), byHead(k), false, true);
+  return byHead(tf.matMul(tf.softmax(scaled(scores)), byHead(v)));
+}
+
+describe.runIf(backends().includes('tensorflow'))('a computation in other ops', () => {
+  let backend: Backend;
+
+  beforeAll(async () => {
+    await useBackend('tensorflow');
+    backend = await loadBackend('tensorflow');
+  });
+
+  afterEach(() => {
+    vi.restoreAllMocks();
+    vi.unstubAllEnvs();
+  });
+
+  /**
+   * Holds the graphs of a computation, recorded on other numbers, against its ops: its output and the gradients of all that it is given.
+   *
+   * @returns what the graphs are made of; nothing of those that were loaded before
+   */
+  function expectSame(
+    compute: Compute,
+    shapes: readonly number[][],
+    { size = 1, trains = true } = {},
+  ): string {
+    return graphsOf(() => {
+      const [recorded, given] = [1, 2].map(seed =>
+        shapes.map((shape, index) => tf.mul(uniform(shape, 10 * seed + index), size)),
+      ) as [tf.Tensor[], tf.Tensor[]];
+      const traced = trace(backend.fused!.recordParts!, {
+        name: 'a computation',
+        inputs: recorded,
+        masks: [],
+        weights: [],
+        call: inputs => [compute(...inputs)],
+        trains,
+      })!;
+      /** The output and the gradients, as a stage takes them. */
+      const pass = (run: Compute): tf.Tensor[] => {
+        if (!trains) return [withoutTape(() => run(...given))];
+        const { result: y, tape } = recordTape(() => tf.keep(tf.clone(run(...given))));
+        const seeds = new Map([[y.id, uniform(y.shape, 5)]]);
+        const { inputGradients } = backwardInput({
+          tape,
+          samples: given,
+          inputs: given,
+          variables: [],
+          seeds,
+        });
+        disposeTape(tape);
+        return [y, ...inputGradients.map(gradient => gradient!)];
+      };
+      const ofGraphs = pass((...inputs) => runTraced('tensorflow', traced, inputs, [], [])[0]!);
+      const ofOps = pass(compute);
+      expectTensorsClose(ofGraphs, ofOps, 'graphs', 5e-5);
+      tf.dispose([...ofGraphs, ...ofOps]);
+    });
+  }
+
+  /** @returns the graphs that are loaded while `run` runs, as TensorFlow reads them */
+  function graphsOf(run: () => void): string {
+    const { binding } = graphBackend();
+    const load = binding.loadSavedModel;
+    let graphs = '';
+    // The addon's function is inherited, which a spy does not bear.
+    Object.defineProperty(binding, 'loadSavedModel', {
+      configurable: true,
+      value: (directory: string, tag: string): number => {
+        graphs += readFileSync(join(directory, 'saved_model.pb'), 'latin1');
+        return load.call(binding, directory, tag);
+      },
+    });
+    try {
+      tf.tidy(run);
+    } finally {
+      Reflect.deleteProperty(binding, 'loadSavedModel');
+    }
+    return graphs;
+  }
+
+  describe.runIf(HAS_KERNELS)('of attention', () => {
+    it('computes what its ops do, forward and backward, whatever its sizes and scale', () => {
+      const size = (max: number) => fc.integer({ min: 1, max });
+      let found = 0;
+      fc.assert(
+        fc.property(
+          fc.constantFrom(...Object.keys(SCALES)),
+          // With one key, all that is left of the gradients of scores is what was rounded off.
+          fc.tuple(size(3), size(70), fc.integer({ min: 2, max: 70 }), size(3), size(40)),
+          (scale, [batch, queries, keys, heads, width]) => {
+            const ofKeys = [batch, keys, heads, width];
+            const graphs = expectSame(
+              (q, k, v) => attention(q!, k!, v!, SCALES[scale]),
+              [[batch, queries, heads, width], ofKeys, ofKeys],
+            );
+            expect(graphs).not.toContain('BatchMatMul');
+            if (graphs.includes('MillraceAttentionGradient')) found += 1;
+          },
+        ),
+        { numRuns: 30 },
+      );
+      expect(found).toBeGreaterThan(20);
+    });
+
+    it('bears scores far beyond what an exponential does', () => {
+      // All that is left of the gradients is what was rounded off.
+      const shape = [1, 9, 2, 20];
+      const graphs = expectSame((q, k, v) => attention(q!, k!, v!), [shape, shape, shape], {
+        size: 30,
+        trains: false,
+      });
+      expect(graphs).toContain('MillraceAttention');
+    });
+
+    it('finds it where one tensor is queries, keys and values', () => {
+      const graphs = expectSame(x => attention(x!, x!, x!), [[2, 5, 3, 8]]);
+      expect(graphs).toContain('MillraceAttentionGradient');
+    });
+
+    it('keeps the ops that others read', () => {
+      const compute: Compute = (q, k, v) => {
+        const scores = tf.softmax(tf.matMul(byHead(q!), byHead(k!), false, true));
+        const mixed = byHead(tf.matMul(scores, byHead(v!)));
+        return tf.add(tf.mul(mixed, tf.sum(scores)), tf.mean(byHead(q!)));
+      };
+      const shape = [2, 5, 3, 8];
+      expect(expectSame(compute, [shape, shape, shape])).toContain('MillraceAttention');
+    });
+
+    const mask = tf.util.createShuffledIndices(25);
+    it.each<[string, Compute]>([
+      [
+        'scores are masked',
+        (q, k, v) => {
+          const scores = tf.matMul(byHead(q!), byHead(k!), false, true);
+          const masked = tf.sub(scores, tf.reshape(tf.tensor1d([...mask].map(Number)), [5, 5]));
+          return byHead(tf.matMul(tf.softmax(masked), byHead(v!)));
+        },
+      ],
+      [
+        'axes are swapped otherwise',
+        (q, k, v) => {
+          const other = (x: tf.Tensor): tf.Tensor => tf.transpose(x, [2, 0, 1, 3]);
+          return byHead(tf.matMul(tf.softmax(tf.matMul(other(q!), other(k!), false, true)), other(v!)));
+        },
+      ],
+      [
+        'probabilities are transposed',
+        (q, k, v) =>
+          byHead(tf.matMul(tf.softmax(tf.matMul(byHead(q!), byHead(k!), false, true)), byHead(v!), true)),
+      ],
+    ])('leaves it alone where %s', (_, compute) => {
+      const shape = [2, 5, 3, 8];
+      expect(expectSame(compute, [shape, shape, shape])).not.toContain('MillraceAttention');
+    });
+
+    it('leaves it alone where values are of another size', () => {
+      const [keys, values] = [
+        [2, 5, 3, 8],
+        [2, 5, 3, 4],
+      ];
+      const graphs = expectSame((q, k, v) => attention(q!, k!, v!), [keys!, keys!, values!]);
+      expect(graphs).not.toContain('MillraceAttention');
+    });
+
+    it('is left in ops of TensorFlow without ops of its own', () => {
+      vi.stubEnv('MILLRACE_KERNELS', '0');
+      const shape = [2, 6, 3, 8];
+      expect(expectSame((q, k, v) => attention(q!, k!, v!), [shape, shape, shape])).not.toContain('Millrace');
+    });
+  });
+
+  describe('of a product and a bias', () => {
+    const BIAS_ADD = /BiasAdd(?!Grad)/;
+    // Of other sizes each: graphs that are alike are loaded once.
+    it.each<[string, Compute, number, number[]]>([
+      ['behind it', (a, b, c) => tf.add(tf.matMul(a!, b!), c!), 4, [4]],
+      ['before it', (a, b, c) => tf.add(c!, tf.matMul(a!, b!)), 3, [3]],
+      ['of one number', (a, b, c) => tf.add(tf.matMul(a!, b!), c!), 1, [1]],
+    ])('adds it in the product, %s', (_, compute, columns, bias) => {
+      expect(expectSame(compute, [[6, 5], [5, columns], bias])).toMatch(BIAS_ADD);
+    });
+
+    it.each<[string, number[]]>([
+      ['a row of a matrix', [1, 4]],
+      ['one number for all columns', [1]],
+      ['a number for each row', [6, 1]],
+    ])('leaves %s alone', (_, bias) => {
+      const graphs = expectSame((a, b, c) => tf.add(tf.matMul(a!, b!), c!), [[6, 5], [5, 4], bias]);
+      expect(graphs).toContain('BatchMatMul');
+      expect(graphs).not.toMatch(BIAS_ADD);
+    });
+
+    it('leaves products of transposed matrices to oneDNN', () => {
+      const graphs = expectSame(
+        (a, b, c) => tf.add(tf.matMul(a!, b!, false, true), c!),
+        [[6, 5], [4, 5], [4]],
+      );
+      expect(graphs).toContain('BatchMatMul');
+      expect(graphs).not.toMatch(BIAS_ADD);
+    });
+  });
+
+  describe('of sums', () => {
+    it.each<[string, Compute, number[]]>([
+      ['rows of a matrix', a => tf.sum(a!, 0), [9, 5]],
+      ['all axes but the last', a => tf.sum(a!, [0, 1]), [3, 4, 5]],
+    ])('adds up %s as the gradient of a bias', (_, compute, shape) => {
+      const graphs = expectSame(compute, [shape]);
+      expect(graphs).toContain('BiasAddGrad');
+      expect(graphs).not.toContain('Sum');
+    });
+
+    it.each<[string, Compute, number[]]>([
+      ['columns', a => tf.sum(a!, 1), [9, 5]],
+      ['an axis in the middle', a => tf.sum(a!, 1), [3, 4, 5]],
+      ['rows with their axis', a => tf.sum(a!, 0, true), [9, 5]],
+      ['a vector', a => tf.sum(a!, 0), [9]],
+    ])('adds up %s as ever', (_, compute, shape) => {
+      expect(expectSame(compute, [shape])).toContain('Sum');
+    });
+  });
+});
