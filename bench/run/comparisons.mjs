@@ -157,7 +157,7 @@ export const COMPARISONS = [
   {
     title: 'What `auto` chooses and the best of all plans',
     about:
-      'All ways to use two workers: one stage, two stages, two replicas. The fastest of them in its own rounds counts. Where `auto` chose that very plan, it trains by it in a process of its own, and the ratio says how much a plan differs from itself.',
+      'All ways to use two workers: one stage, two stages, two replicas. The fastest of them in its own rounds counts. Where `auto` chose such a plan too, it trains by it in a process of its own, and the ratio says how much a plan differs from itself.',
     peer: 'best plan',
     ours: AUTO,
     theirs: [ONE_STAGE, TWO_STAGES, TWO_REPLICAS],
@@ -173,7 +173,7 @@ export const COMPARISONS = [
  * @property {number | undefined} ours milliseconds a step
  * @property {number | undefined} theirs
  * @property {boolean} cannotTrain whether the peer lacks what the model needs
- * @property {boolean} isSamePlan whether the fastest of the others runs the plan that ours runs
+ * @property {boolean} isSamePlan whether the fastest of the others runs a plan like ours, and its rounds overlap with ours
  * @property {number | undefined} ratio
  */
 
@@ -258,7 +258,7 @@ function rowOf(rows, model, { system, backend, plan }) {
 }
 
 /**
- * Whether both rows were trained by the same plan, however it came about.
+ * Whether both rows were trained by the same plan, as far as rows tell plans apart, and differ by no more than their rounds do.
  * @param {Row} a
  * @param {Row} b
  */
@@ -268,6 +268,8 @@ function areAlike(a, b) {
     a.stages === b.stages &&
     a.replicas === b.replicas &&
     a.microBatches === b.microBatches &&
-    a.schedule === b.schedule
+    a.schedule === b.schedule &&
+    a.msPerStep.min <= b.msPerStep.max &&
+    b.msPerStep.min <= a.msPerStep.max
   );
 }

@@ -166,7 +166,9 @@ function eachAsked({ comparison, lines, missing }) {
   const others = compared.filter(({ isSamePlan }) => !isSamePlan);
   const missed = missing.filter(model => comparison.eachOf?.includes(model) !== false);
   const ofSome = comparison.eachOf === undefined ? '' : `of ${comparison.eachOf.join(', ')} `;
-  if (others.length === 0 && compared.length > 0 && missed.length === 0) return `${rule(each)}: ${SAME_PLAN}`;
+  if (others.length === 0 && compared.length > 0) {
+    return `${ofSome}${rule(each)}: ${missed.length > 0 ? 'not all measured' : SAME_PLAN}`;
+  }
   const ratios = others.map(line => /** @type {number} */ (line.ratio));
   return ofSome + asked(each, ratios.length === 0 ? undefined : Math.min(...ratios), missed);
 }

@@ -4,7 +4,7 @@
 //     dv = Pᵀ·dy      dS = scale · P ⊙ (dP − Σ dP·P),  dP = dy·vᵀ      dq = dS·k      dk = dSᵀ·q
 //
 // Heads lie side by side in a row of q, k, v and y, as a dense layer leaves them, [batch, time, heads, size]. What TensorFlow has for it
-// wants them apart, and goes seven times over the scores of all heads; here those of some rows stay in the cache.
+// wants them apart, and goes four times over the scores of all heads; here those of some rows stay in the cache.
 #include "attention.h"
 
 #include <vector>
@@ -43,7 +43,9 @@ MILLRACE_INLINE void scaled_softmax(float* scores, int64_t rows, int64_t width, 
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < width; i++) {
-      s[i] = exponential(s[i] - largest);
+      // What single precision does not hold is zero, as in TensorFlow, and not the smallest number: products of those are slow.
+      const float below = s[i] - largest;
+      s[i] = below < -87.0f ? 0.0f : exponential(below);
       sum += s[i];
     }
     const float share = 1.0f / sum;
@@ -66,6 +68,7 @@ MILLRACE_INLINE void scaled_softmax_gradient(const float* probabilities, float* 
 }
 
 // `scratch` takes the keys of a head.
+template <int kLanes>
 MILLRACE_INLINE void forward(const float* q, const float* k, const float* v, Size size, float scale, float* y,
                              float* probabilities, float* scratch) {
   const int64_t stride = size.stride();
@@ -81,11 +84,17 @@ MILLRACE_INLINE void forward(const float* q, const float* k, const float* v, Siz
     for (int64_t row = 0; row < size.queries; row += kRowsAtOnce) {
       const int64_t rows = size.queries - row < kRowsAtOnce ? size.queries - row : kRowsAtOnce;
       float* own = scores + row * size.keys;
-      multiply_small({queries + row * stride, stride, 1}, {scratch, size.keys}, {rows, size.size, size.keys},
+      multiply_small<kLanes>({queries + row * stride, stride, 1}, {scratch, size.keys}, {rows, size.size, size.keys},
                      {own, size.keys});
       scaled_softmax(own, rows, size.keys, scale);
-      multiply_small({own, size.keys, 1}, values, {rows, size.keys, size.size}, {made + row * stride, stride});
+      multiply_small<kLanes>({own, size.keys, 1}, values, {rows, size.keys, size.size}, {made + row * stride, stride});
     }
+  }
+}
+
+MILLRACE_INLINE void set_zero(const WrittenRows& rows, int64_t count, int64_t columns) {
+  for (int64_t row = 0; row < count; row++) {
+    for (int64_t column = 0; column < columns; column++) rows.data[row * rows.stride + column] = 0;
   }
 }
 
@@ -103,7 +112,8 @@ struct Gradients {
   float* v;
 };
 
-// `values` takes those of a head, `scores` the gradients of its scores.
+// `values` takes those of a head, `scores` the gradients of those that are worked on at a time.
+template <int kLanes>
 MILLRACE_INLINE void backward(const Given& given, Size size, float scale, const Gradients& made, float* values,
                               float* scores) {
   const int64_t stride = size.stride();
@@ -111,29 +121,33 @@ MILLRACE_INLINE void backward(const Given& given, Size size, float scale, const 
     const int64_t sample = head / size.heads;
     const int64_t of_queries = sample * size.queries * stride + head % size.heads * size.size;
     const int64_t of_keys = sample * size.keys * stride + head % size.heads * size.size;
-    const float* probabilities = given.probabilities + head * size.queries * size.keys;
-    const Rows dy{given.dy + of_queries, stride};
+    const WrittenRows dk{made.k + of_keys, stride};
+    const WrittenRows dv{made.v + of_keys, stride};
     transpose_rows({given.v + of_keys, stride}, size.keys, size.size, values);
+    set_zero(dk, size.keys, size.size);
+    set_zero(dv, size.keys, size.size);
     for (int64_t row = 0; row < size.queries; row += kRowsAtOnce) {
       const int64_t rows = size.queries - row < kRowsAtOnce ? size.queries - row : kRowsAtOnce;
-      float* own = scores + row * size.keys;
-      multiply_small({dy.data + row * stride, stride, 1}, {values, size.keys}, {rows, size.size, size.keys},
-                     {own, size.keys});
-      scaled_softmax_gradient(probabilities + row * size.keys, own, rows, size.keys, scale);
-      multiply_small({own, size.keys, 1}, {given.k + of_keys, stride}, {rows, size.keys, size.size},
-                     {made.q + of_queries + row * stride, stride});
+      const float* probabilities = given.probabilities + (head * size.queries + row) * size.keys;
+      const Rows queries{given.q + of_queries + row * stride, stride};
+      const Rows dy{given.dy + of_queries + row * stride, stride};
+      multiply_small<kLanes>({dy.data, stride, 1}, {values, size.keys}, {rows, size.size, size.keys},
+                             {scores, size.keys});
+      scaled_softmax_gradient(probabilities, scores, rows, size.keys, scale);
+      multiply_small<kLanes>({scores, size.keys, 1}, {given.k + of_keys, stride}, {rows, size.keys, size.size},
+                             {made.q + of_queries + row * stride, stride});
+      const SmallShape of_keys_shape{size.keys, rows, size.size};
+      multiply_small<kLanes, Sum::kAdd>({scores, 1, size.keys}, queries, of_keys_shape, dk);
+      multiply_small<kLanes, Sum::kAdd>({probabilities, 1, size.keys}, dy, of_keys_shape, dv);
     }
-    const SmallShape of_all{size.keys, size.queries, size.size};
-    multiply_small({scores, 1, size.keys}, {given.q + of_queries, stride}, of_all, {made.k + of_keys, stride});
-    multiply_small({probabilities, 1, size.keys}, dy, of_all, {made.v + of_keys, stride});
   }
 }
 
-MILLRACE_DISPATCH(forward,
+MILLRACE_DISPATCH_LANES(forward,
                   (const float* q, const float* k, const float* v, Size size, float scale, float* y,
                    float* probabilities, float* scratch),
                   (q, k, v, size, scale, y, probabilities, scratch))
-MILLRACE_DISPATCH(backward,
+MILLRACE_DISPATCH_LANES(backward,
                   (const Given& given, Size size, float scale, const Gradients& made, float* values, float* scores),
                   (given, size, scale, made, values, scores))
 
@@ -175,7 +189,7 @@ class Gradient {
     if (context.shape(3) != scores_of(size)) context.refuse("probabilities are [batch, heads, queries, keys]");
     if (context.shape(4) != context.shape(0)) context.refuse("the gradient is not of the output's size");
     std::vector<float> values(static_cast<size_t>(size.keys * size.size));
-    std::vector<float> scores(static_cast<size_t>(size.queries * size.keys));
+    std::vector<float> scores(static_cast<size_t>(kRowsAtOnce * size.keys));
     const Given given{context.input(0), context.input(1), context.input(2), context.input(3), context.input(4)};
     const Gradients made{context.output(0, context.shape(0)), context.output(1, context.shape(1)),
                          context.output(2, context.shape(2))};

@@ -40,10 +40,27 @@ inline InstructionSet instruction_set() {
         name arguments;                                         \
     }                                                           \
   }
+
+// The same of functions that are told how many numbers a register holds, as their template's one argument.
+#define MILLRACE_DISPATCH_LANES(name, parameters, arguments)                     \
+  MILLRACE_AVX512 static void name##_avx512 parameters { name<16> arguments; } \
+  MILLRACE_AVX2 static void name##_avx2 parameters { name<8> arguments; }      \
+  static void name##_best parameters {                                         \
+    switch (millrace::instruction_set()) {                                     \
+      case millrace::InstructionSet::kAvx512:                                  \
+        return name##_avx512 arguments;                                        \
+      case millrace::InstructionSet::kAvx2:                                    \
+        return name##_avx2 arguments;                                          \
+      default:                                                                 \
+        name<4> arguments;                                                     \
+    }                                                                          \
+  }
 #else
 // ARM's NEON is part of what every build for it assumes.
 #define MILLRACE_DISPATCH(name, parameters, arguments) \
   static void name##_best parameters { name arguments; }
+#define MILLRACE_DISPATCH_LANES(name, parameters, arguments) \
+  static void name##_best parameters { name<4> arguments; }
 #endif
 
 #endif  // MILLRACE_INSTRUCTION_SETS_H_

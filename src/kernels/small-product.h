@@ -33,13 +33,19 @@ struct SmallShape {
   int64_t columns;
 };
 
-constexpr int64_t kLanes = 16;
-// Sixteen numbers, in one register or several, from anywhere in memory.
-typedef float Lanes __attribute__((vector_size(64), aligned(4), may_alias));
+// kLanes numbers in one register, from anywhere in memory. As wide as registers are: of what is wider compilers make single numbers.
+template <int kLanes>
+struct Register {
+  typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(alignof(float)), may_alias));
+};
 
-// kRows rows of 16 · kVectors columns. Eight sums at a time hide what one addition takes.
-template <int kRows, int kVectors>
+// Whether a product is added to what is there.
+enum class Sum { kSet, kAdd };
+
+// kRows rows of kLanes · kVectors columns. Eight sums at a time hide what one addition takes, and fit where there are sixteen registers.
+template <int kLanes, int kRows, int kVectors, Sum kSum>
 MILLRACE_INLINE void multiply_tile(const LeftMatrix& left, const Rows& right, int64_t inner, const WrittenRows& product) {
+  using Lanes = typename Register<kLanes>::Lanes;
   Lanes sums[kRows][kVectors] = {};
   for (int64_t k = 0; k < inner; k++) {
     for (int v = 0; v < kVectors; v++) {
@@ -49,42 +55,46 @@ MILLRACE_INLINE void multiply_tile(const LeftMatrix& left, const Rows& right, in
   }
   for (int r = 0; r < kRows; r++) {
     for (int v = 0; v < kVectors; v++) {
-      *reinterpret_cast<Lanes*>(product.data + r * product.stride + v * kLanes) = sums[r][v];
+      Lanes* made = reinterpret_cast<Lanes*>(product.data + r * product.stride + v * kLanes);
+      *made = kSum == Sum::kAdd ? *made + sums[r][v] : sums[r][v];
     }
   }
 }
 
-template <int kVectors>
+template <int kLanes, int kVectors, Sum kSum>
 MILLRACE_INLINE void multiply_columns(const LeftMatrix& left, const Rows& right, int64_t rows, int64_t inner,
                                       const WrittenRows& product) {
   constexpr int64_t kRows = 8 / kVectors;
   int64_t row = 0;
   for (; row + kRows <= rows; row += kRows) {
-    multiply_tile<kRows, kVectors>({left.data + row * left.row, left.row, left.inner}, right, inner,
-                                   {product.data + row * product.stride, product.stride});
+    multiply_tile<kLanes, kRows, kVectors, kSum>({left.data + row * left.row, left.row, left.inner}, right, inner,
+                                                 {product.data + row * product.stride, product.stride});
   }
   for (; row < rows; row++) {
-    multiply_tile<1, kVectors>({left.data + row * left.row, left.row, left.inner}, right, inner,
-                               {product.data + row * product.stride, product.stride});
+    multiply_tile<kLanes, 1, kVectors, kSum>({left.data + row * left.row, left.row, left.inner}, right, inner,
+                                             {product.data + row * product.stride, product.stride});
   }
 }
 
+template <int kLanes, Sum kSum = Sum::kSet>
 MILLRACE_INLINE void multiply_small(const LeftMatrix& left, const Rows& right, const SmallShape& shape,
                                     const WrittenRows& product) {
   int64_t column = 0;
   for (; column + 2 * kLanes <= shape.columns; column += 2 * kLanes) {
-    multiply_columns<2>(left, {right.data + column, right.stride}, shape.rows, shape.inner,
-                        {product.data + column, product.stride});
+    multiply_columns<kLanes, 2, kSum>(left, {right.data + column, right.stride}, shape.rows, shape.inner,
+                                      {product.data + column, product.stride});
   }
   if (column + kLanes <= shape.columns) {
-    multiply_columns<1>(left, {right.data + column, right.stride}, shape.rows, shape.inner,
-                        {product.data + column, product.stride});
+    multiply_columns<kLanes, 1, kSum>(left, {right.data + column, right.stride}, shape.rows, shape.inner,
+                                      {product.data + column, product.stride});
     column += kLanes;
   }
   if (column == shape.columns) return;
   for (int64_t row = 0; row < shape.rows; row++) {
     float* made = product.data + row * product.stride;
-    for (int64_t j = column; j < shape.columns; j++) made[j] = 0;
+    if (kSum == Sum::kSet) {
+      for (int64_t j = column; j < shape.columns; j++) made[j] = 0;
+    }
     for (int64_t k = 0; k < shape.inner; k++) {
       const float factor = left.data[row * left.row + k * left.inner];
       const float* from = right.data + k * right.stride;

@@ -142,6 +142,15 @@ describe('a plan beside itself', () => {
     expect(linesOf({ ...replicas, microBatches: 2 })).toMatchObject([{ isSamePlan: false }]);
   });
 
+  it('is held to account for what no round of either was like', () => {
+    const slow = { ...replicas, msPerStep: { median: 12, min: 11, max: 13 } };
+    const { lines } = compare(best, [
+      row('mlp', 'millrace tensorflow 2-replica', 9, replicas),
+      row('mlp', 'millrace tensorflow auto', 12, slow),
+    ]);
+    expect(lines).toMatchObject([{ isSamePlan: false, ratio: 0.75 }]);
+  });
+
   it('is looked for among plans alone', () => {
     const rows = [row('mlp', TWO, 12, stages), row('mlp', 'simulated-bound tensorflow 2-stage', 9, stages)];
     expect(compare(named('Two stages and their simulated bound'), rows).lines).toMatchObject([

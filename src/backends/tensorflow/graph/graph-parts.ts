@@ -43,13 +43,30 @@ const recorded: RecordParts = (name, given, begin) => {
     if (!Buffer.from(encodeSavedModel(first.nodes)).equals(encodeSavedModel(whole.nodes))) {
       throw new NotTraceableError('it does not compute the same at every call');
     }
-    const divided = divide(whole.recording.inputs, rewritten(computationOf(whole))).map(part =>
-      runnable(backend, part),
-    );
-    if (isFaithful(name, () => computeAlike(divided, given, whole.results))) parts = divided;
+    const partsOf = (computation: Computation): readonly GraphPart[] =>
+      divide(whole.recording.inputs, computation).map(part => runnable(backend, part));
+    const computation = computationOf(whole);
+    const inOtherOps = rewritten(computation);
+    if (inOtherOps !== undefined) parts = faithful(undefined, partsOf(inOtherOps), given, whole.results);
+    parts ??= faithful(name, partsOf(computation), given, whole.results);
   });
   return parts;
 };
+
+/** The parts, if they compute what was recorded; without a name nobody is told if they do not, nor if TensorFlow does not take them. */
+function faithful(
+  name: string | undefined,
+  parts: readonly GraphPart[],
+  given: readonly tf.Tensor[],
+  results: WholeRecording['results'],
+): readonly GraphPart[] | undefined {
+  try {
+    return isFaithful(name, () => computeAlike(parts, given, results)) ? parts : undefined;
+  } catch (error) {
+    if (name === undefined && error instanceof NotTraceableError) return undefined;
+    throw error;
+  }
+}
 
 interface WholeRecording {
   readonly recording: Recording;

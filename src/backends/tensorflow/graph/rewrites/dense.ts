@@ -18,6 +18,8 @@ export function joinBiases(rewriting: Rewriting): void {
       const isMatrix = product !== undefined && shape.length === 2 && type === FLOAT;
       // oneDNN is the faster one where the second operand is transposed.
       if (!isMatrix || isFlag(product, 'adj_y')) continue;
+      // Joined, a product of nothing would be zeros without the bias.
+      if (rewriting.typeOf(product.inputs[0]!).shape.includes(0)) continue;
       if (String(rewriting.typeOf(bias).shape) !== String([shape[1]])) continue;
       rewriting.replace(product, {
         op: 'MatMul',

@@ -6,7 +6,8 @@ import { type Computation, Rewriting } from './rewriting.js';
 
 export type { Computation } from './rewriting.js';
 
-export function rewritten(computation: Computation): Computation {
+/** @returns `undefined` where nothing of it is known in other ops */
+export function rewritten(computation: Computation): Computation | undefined {
   const rewriting = new Rewriting(computation);
   joinBiases(rewriting);
   sumRows(rewriting);

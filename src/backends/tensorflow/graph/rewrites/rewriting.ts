@@ -24,6 +24,7 @@ export class Rewriting {
   /** What was recorded, and what gives the same now. */
   readonly #instead = new Map<string, string>();
   readonly #types = new Map<string, ValueType>();
+  #isChanged = false;
 
   constructor(computation: Computation) {
     this.#computation = computation;
@@ -55,15 +56,29 @@ export class Rewriting {
     return this.#computation.typeOf(source);
   }
 
-  /** @returns the one number that `source` always is, if it is one */
+  /** Whether `source` is made of what `node` gives. */
+  isMadeOf(source: string, node: GraphNode): boolean {
+    const seen = new Set<GraphNode>();
+    const pending = [source];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      const maker = this.#makerOf(next);
+      if (maker === node) return true;
+      if (seen.has(maker)) continue;
+      seen.add(maker);
+      pending.push(...maker.inputs);
+    }
+    return false;
+  }
+
+  /** @returns the one number of single precision that `source` always is, if it is one */
   scalar(source: string): number | undefined {
+    if (this.typeOf(source).type !== FLOAT) return undefined;
     const node = this.#makerOf(source);
     if (node.op === 'Cast' || node.op === 'Identity') return this.scalar(node.inputs[0]!);
     const value = node.attributes['value'];
     if (node.op !== 'Const' || value?.kind !== 'tensor') return undefined;
     const { content } = value;
-    if (content.byteLength !== Float32Array.BYTES_PER_ELEMENT || this.typeOf(source).type !== FLOAT)
-      return undefined;
+    if (content.byteLength !== Float32Array.BYTES_PER_ELEMENT) return undefined;
     return new DataView(content.buffer, content.byteOffset).getFloat32(0, true);
   }
 
@@ -86,6 +101,7 @@ export class Rewriting {
 
   /** Computes what a node gives by another op, from the same kinds of outputs. */
   replace(node: GraphNode, by: Omit<GraphNode, 'name'>): void {
+    this.#isChanged = true;
     this.#nodes[this.#places.get(node.name)!] = { name: node.name, ...by };
   }
 
@@ -95,6 +111,7 @@ export class Rewriting {
    * @param outputs by output of the new node, the node that gave it
    */
   replaceAll(outputs: readonly GraphNode[], by: Omit<GraphNode, 'name'>): void {
+    this.#isChanged = true;
     const place = Math.max(...outputs.map(({ name }) => this.#places.get(name)!));
     const name = `${this.#computation.nodes[place]!.name}_in_one`;
     this.#nodes[place] = { name, ...by };
@@ -104,8 +121,9 @@ export class Rewriting {
     }
   }
 
-  /** What nobody reads any more is still among the nodes. */
-  finish(): Computation {
+  /** @returns `undefined` if nothing was replaced; what nobody reads any more is still among the nodes */
+  finish(): Computation | undefined {
+    if (!this.#isChanged) return undefined;
     const redirect = (source: string): string => this.#instead.get(source) ?? source;
     const { ends, sources } = this.#computation;
     return {
