@@ -173,7 +173,7 @@ export const COMPARISONS = [
  * @property {number | undefined} ours milliseconds a step
  * @property {number | undefined} theirs
  * @property {boolean} cannotTrain whether the peer lacks what the model needs
- * @property {boolean} isSamePlan whether the fastest of the others runs a plan like ours, and its rounds overlap with ours
+ * @property {boolean} isSamePlan whether the fastest of the others runs a plan like ours and is no slower or faster than rounds differ
  * @property {number | undefined} ratio
  */
 
@@ -258,7 +258,8 @@ function rowOf(rows, model, { system, backend, plan }) {
 }
 
 /**
- * Whether both rows were trained by the same plan, as far as rows tell plans apart, and differ by no more than their rounds do.
+ * Whether both rows were trained by the same plan, as far as rows tell plans apart, and one's median is what a round of the other might
+ * have been.
  * @param {Row} a
  * @param {Row} b
  */
@@ -269,7 +270,14 @@ function areAlike(a, b) {
     a.replicas === b.replicas &&
     a.microBatches === b.microBatches &&
     a.schedule === b.schedule &&
-    a.msPerStep.min <= b.msPerStep.max &&
-    b.msPerStep.min <= a.msPerStep.max
+    (isAmong(a, b) || isAmong(b, a))
   );
+}
+
+/**
+ * @param {Row} row
+ * @param {Row} other
+ */
+function isAmong({ msPerStep: { median } }, { msPerStep: { min, max } }) {
+  return median >= min && median <= max;
 }

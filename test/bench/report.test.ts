@@ -123,6 +123,8 @@ describe('docs/performance.md', () => {
     expect(section(pageOf(), '## Summary')).toContain(
       `| ${title} | – | – | 0.90 (mlp) | ≥ 0.95: met, by the same plan |`,
     );
+    const half = pageText([...alike('mlp'), row('cnn', auto, 10, plan)], FACTS, MEASUREMENT);
+    expect(section(half, '## Summary')).toContain('| 0.90 (mlp) | ≥ 0.95: not all measured |');
     const worse = pageOf(row('cnn', 'millrace tensorflow 2-stage', 8, { ...plan, stages: 2, replicas: 1 }));
     expect(section(worse, '## Summary')).toContain('≥ 0.95: **falls short**');
     expect(section(worse, `### ${title}`)).toContain(

@@ -24,6 +24,8 @@ export class Rewriting {
   /** What was recorded, and what gives the same now. */
   readonly #instead = new Map<string, string>();
   readonly #types = new Map<string, ValueType>();
+  /** What a node has to wait for that is one with others now. */
+  readonly #joined = new Map<GraphNode, readonly string[]>();
   #isChanged = false;
 
   constructor(computation: Computation) {
@@ -56,7 +58,7 @@ export class Rewriting {
     return this.#computation.typeOf(source);
   }
 
-  /** Whether `source` is made of what `node` gives. */
+  /** Whether `source` is made of what `node` gives, or would be: what one node gives is made of all that it reads. */
   isMadeOf(source: string, node: GraphNode): boolean {
     const seen = new Set<GraphNode>();
     const pending = [source];
@@ -65,7 +67,7 @@ export class Rewriting {
       if (maker === node) return true;
       if (seen.has(maker)) continue;
       seen.add(maker);
-      pending.push(...maker.inputs);
+      pending.push(...maker.inputs, ...(this.#joined.get(maker) ?? []));
     }
     return false;
   }
@@ -116,6 +118,7 @@ export class Rewriting {
     const name = `${this.#computation.nodes[place]!.name}_in_one`;
     this.#nodes[place] = { name, ...by };
     for (const [index, output] of outputs.entries()) {
+      this.#joined.set(output, by.inputs);
       this.#instead.set(`${output.name}:0`, `${name}:${index}`);
       this.#types.set(`${name}:${index}`, this.typeOf(`${output.name}:0`));
     }
