@@ -27,40 +27,30 @@ inline InstructionSet instruction_set() {
 }
 }  // namespace millrace
 
-#define MILLRACE_DISPATCH(name, parameters, arguments)          \
-  MILLRACE_AVX512 static void name##_avx512 parameters { name arguments; } \
-  MILLRACE_AVX2 static void name##_avx2 parameters { name arguments; }     \
-  static void name##_best parameters {                          \
-    switch (millrace::instruction_set()) {                      \
-      case millrace::InstructionSet::kAvx512:                   \
-        return name##_avx512 arguments;                         \
-      case millrace::InstructionSet::kAvx2:                     \
-        return name##_avx2 arguments;                           \
-      default:                                                  \
-        name arguments;                                         \
-    }                                                           \
-  }
-
-// The same of functions that are told how many numbers a register holds, as their template's one argument.
-#define MILLRACE_DISPATCH_LANES(name, parameters, arguments)                     \
-  MILLRACE_AVX512 static void name##_avx512 parameters { name<16> arguments; } \
-  MILLRACE_AVX2 static void name##_avx2 parameters { name<8> arguments; }      \
-  static void name##_best parameters {                                         \
-    switch (millrace::instruction_set()) {                                     \
-      case millrace::InstructionSet::kAvx512:                                  \
-        return name##_avx512 arguments;                                        \
-      case millrace::InstructionSet::kAvx2:                                    \
-        return name##_avx2 arguments;                                          \
-      default:                                                                 \
-        name<4> arguments;                                                     \
-    }                                                                          \
+#define MILLRACE_DISPATCH_EACH(name, parameters, arguments, of_avx512, of_avx2, of_base) \
+  MILLRACE_AVX512 static void name##_avx512 parameters { of_avx512 arguments; }          \
+  MILLRACE_AVX2 static void name##_avx2 parameters { of_avx2 arguments; }                \
+  static void name##_best parameters {                                                   \
+    switch (millrace::instruction_set()) {                                               \
+      case millrace::InstructionSet::kAvx512:                                            \
+        return name##_avx512 arguments;                                                  \
+      case millrace::InstructionSet::kAvx2:                                              \
+        return name##_avx2 arguments;                                                    \
+      default:                                                                           \
+        of_base arguments;                                                               \
+    }                                                                                    \
   }
 #else
 // ARM's NEON is part of what every build for it assumes.
-#define MILLRACE_DISPATCH(name, parameters, arguments) \
-  static void name##_best parameters { name arguments; }
-#define MILLRACE_DISPATCH_LANES(name, parameters, arguments) \
-  static void name##_best parameters { name<4> arguments; }
+#define MILLRACE_DISPATCH_EACH(name, parameters, arguments, of_avx512, of_avx2, of_base) \
+  static void name##_best parameters { of_base arguments; }
 #endif
+
+#define MILLRACE_DISPATCH(name, parameters, arguments) \
+  MILLRACE_DISPATCH_EACH(name, parameters, arguments, name, name, name)
+
+// The same of functions that are told how many numbers a register holds, as their template's one argument.
+#define MILLRACE_DISPATCH_LANES(name, parameters, arguments) \
+  MILLRACE_DISPATCH_EACH(name, parameters, arguments, name<16>, name<8>, name<4>)
 
 #endif  // MILLRACE_INSTRUCTION_SETS_H_
