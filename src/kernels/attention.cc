@@ -13,6 +13,7 @@
 #include "instruction-sets.h"
 #include "op.h"
 #include "small-product.h"
+#include "softmax.h"
 
 namespace millrace {
 namespace {
@@ -51,19 +52,6 @@ MILLRACE_INLINE void scaled_softmax(float* scores, int64_t rows, int64_t width, 
     const float share = 1.0f / sum;
 #pragma omp simd
     for (int64_t i = 0; i < width; i++) s[i] *= share;
-  }
-}
-
-MILLRACE_INLINE void scaled_softmax_gradient(const float* probabilities, float* gradients, int64_t rows, int64_t width,
-                                             float scale) {
-  for (int64_t row = 0; row < rows; row++) {
-    const float* p = probabilities + row * width;
-    float* g = gradients + row * width;
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < width; i++) sum += g[i] * p[i];
-#pragma omp simd
-    for (int64_t i = 0; i < width; i++) g[i] = (g[i] - sum) * p[i] * scale;
   }
 }
 
@@ -133,7 +121,7 @@ MILLRACE_INLINE void backward(const Given& given, Size size, float scale, const 
       const Rows dy{given.dy + of_queries + row * stride, stride};
       multiply_small<kLanes>({dy.data, stride, 1}, {values, size.keys}, {rows, size.size, size.keys},
                              {scores, size.keys});
-      scaled_softmax_gradient(probabilities, scores, rows, size.keys, scale);
+      scaled_softmax_gradient(probabilities, scores, rows, size.keys, scale, scores);
       multiply_small<kLanes>({scores, size.keys, 1}, {given.k + of_keys, stride}, {rows, size.keys, size.size},
                              {made.q + of_queries + row * stride, stride});
       const SmallShape of_keys_shape{size.keys, rows, size.size};

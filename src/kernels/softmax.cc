@@ -1,23 +1,13 @@
 // The gradient of softmax over the last axis, y·(dy − Σ dy·y), in one pass.
 #include "softmax.h"
 
-#include "instruction-sets.h"
 #include "op.h"
 
 namespace millrace {
 namespace {
 
 MILLRACE_INLINE void backward(const float* y, const float* dy, int64_t rows, int64_t width, float* dx) {
-  for (int64_t row = 0; row < rows; row++) {
-    const float* given = dy + row * width;
-    const float* out = y + row * width;
-    float* made = dx + row * width;
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < width; i++) sum += given[i] * out[i];
-#pragma omp simd
-    for (int64_t i = 0; i < width; i++) made[i] = (given[i] - sum) * out[i];
-  }
+  scaled_softmax_gradient(y, dy, rows, width, 1.0f, dx);
 }
 
 MILLRACE_DISPATCH(backward, (const float* y, const float* dy, int64_t rows, int64_t width, float* dx),
