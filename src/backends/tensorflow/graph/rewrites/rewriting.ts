@@ -26,7 +26,6 @@ export class Rewriting {
   readonly #types = new Map<string, ValueType>();
   /** What a node has to wait for that is one with others now. */
   readonly #joined = new Map<GraphNode, readonly string[]>();
-  #isChanged = false;
 
   constructor(computation: Computation) {
     this.#computation = computation;
@@ -103,7 +102,6 @@ export class Rewriting {
 
   /** Computes what a node gives by another op, from the same kinds of outputs. */
   replace(node: GraphNode, by: Omit<GraphNode, 'name'>): void {
-    this.#isChanged = true;
     this.#nodes[this.#places.get(node.name)!] = { name: node.name, ...by };
   }
 
@@ -113,7 +111,6 @@ export class Rewriting {
    * @param outputs by output of the new node, the node that gave it
    */
   replaceAll(outputs: readonly GraphNode[], by: Omit<GraphNode, 'name'>): void {
-    this.#isChanged = true;
     const place = Math.max(...outputs.map(({ name }) => this.#places.get(name)!));
     const name = `${this.#computation.nodes[place]!.name}_in_one`;
     this.#nodes[place] = { name, ...by };
@@ -126,9 +123,9 @@ export class Rewriting {
 
   /** @returns `undefined` if nothing was replaced; what nobody reads any more is still among the nodes */
   finish(): Computation | undefined {
-    if (!this.#isChanged) return undefined;
     const redirect = (source: string): string => this.#instead.get(source) ?? source;
-    const { ends, sources } = this.#computation;
+    const { nodes, ends, sources } = this.#computation;
+    if (this.#nodes.every((node, place) => node === nodes[place])) return undefined;
     return {
       nodes: this.#nodes.map(node => ({ ...node, inputs: node.inputs.map(redirect) })),
       ends,
