@@ -31,8 +31,15 @@ export const FUSED_KERNELS: readonly FusedKernelRow[] = [
     separatesWeights: true,
   },
   {
-    // The gradient of the input is made of those of gamma and beta; TensorFlow's op makes all three in one pass.
+    // The gradient of the input is made of those of gamma and beta.
     kernel: 'MillraceBatchNorm',
+    backends: TENSORFLOW,
+    usedBy: ['BatchNormalization'],
+    separatesWeights: false,
+  },
+  {
+    // TensorFlow's op makes all three in one pass.
+    kernel: 'MillraceBatchNormOfOps',
     backends: TENSORFLOW,
     usedBy: ['BatchNormalization'],
     separatesWeights: false,

@@ -1,6 +1,7 @@
 // The kernels as a module for Node: loading it adds the ops to the TensorFlow that it is linked to. It uses nothing of Node's, so none of
 // Node's headers are needed; the name of the function is what Node looks for.
 #include "attention.h"
+#include "batch-norm.h"
 #include "gru.h"
 #include "layer-norm.h"
 #include "lstm.h"
@@ -16,8 +17,9 @@ namespace {
 const char* register_all() {
   static const char* const failure = [] {
     for (const auto register_kernels :
-         {millrace::register_attention, millrace::register_gru, millrace::register_layer_norm, millrace::register_lstm,
-          millrace::register_optimizers, millrace::register_softmax}) {
+         {millrace::register_attention, millrace::register_batch_norm, millrace::register_gru,
+          millrace::register_layer_norm, millrace::register_lstm, millrace::register_optimizers,
+          millrace::register_softmax}) {
       const char* reason = register_kernels();
       if (reason != nullptr) return reason;
     }

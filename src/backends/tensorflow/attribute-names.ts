@@ -85,6 +85,7 @@ export const ATTRIBUTE_NAMES = [
   'progressive',
   'quality',
   'rates',
+  'rectifies',
   'ratio',
   'replace_global',
   'reverse',

@@ -1,13 +1,13 @@
 /**
  * Batch norm over a batch whose parts lie with several replicas: together they compute what it computes over the whole. And over all of
- * a batch that is large in channels that oneDNN's op is slow for, which goes another way.
+ * a batch that is large in channels that oneDNN's op is slow for, which goes another way where there are no ops of Millrace's own.
  */
 import * as tf from '@tensorflow/tfjs';
 import * as fc from 'fast-check';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Exchange } from '#internal/backends/fused-operations.js';
 import { fusedOperations } from '#internal/backends/tensorflow/fused/index.js';
-import { backends, useBackend } from '../../helpers/backends.js';
+import { backends, HAS_KERNELS, useBackend } from '../../helpers/backends.js';
 import { expectTensorsClose, tensorCount } from '../../helpers/compare.js';
 import { uniform } from '../../helpers/data.js';
 import { HAS_ONEDNN, opsOf } from './ops-of.js';
@@ -145,132 +145,172 @@ function undivided({ parts, gamma, beta, activation }: Whole, dy: tf.Tensor): tf
   return [y, ...gradients, mean, variance];
 }
 
-describe.skipIf(!backends().includes('tensorflow'))('batch norm of large images', () => {
-  beforeAll(() => useBackend('tensorflow'));
+/** Values of MILLRACE_KERNELS. */
+const WAYS = HAS_KERNELS
+  ? ([
+      ["Millrace's ops", ''],
+      ["TensorFlow's ops", '0'],
+    ] as const)
+  : ([["TensorFlow's ops", '0']] as const);
 
-  it.each([
-    ['whole', undivided],
-    ['in parts', actual],
-  ] as const)('%s, in any number of channels, however far their means are from zero', (_, compute) => {
-    fc.assert(
-      fc.property(LARGE, sample => {
-        const before = tensorCount();
-        tf.tidy(() => {
-          const whole = wholeOf(sample);
-          const dy = gradientAwayFromZero(whole, sample.mean, sample.seed + 22);
-          // What deviates from a mean far from zero has fewer digits, by whatever way; sums of squares would leave none.
-          const tolerance = 2e-4 + 3e-5 * sample.mean;
-          expectTensorsClose(compute(whole, dy), expected(whole, dy), 'result', tolerance);
-        });
-        expect(tensorCount()).toBe(before);
-      }),
-      { numRuns: 40 },
-    );
-  });
+describe.skipIf(!backends().includes('tensorflow')).each(WAYS)(
+  'batch norm of large images by %s',
+  (_, kernels) => {
+    beforeAll(() => useBackend('tensorflow'));
+    beforeEach(() => void vi.stubEnv('MILLRACE_KERNELS', kernels));
+    afterEach(() => void vi.unstubAllEnvs());
 
-  it('goes by sums in matrices too, and by the ops where their channels fill the lanes', () => {
-    for (const [shape, op] of [
-      [[600, 50], 'DepthwiseConv2dNativeBackpropFilter'],
-      [[600, 48], 'FusedBatchNormV3'],
-    ] as const) {
-      const whole: Whole = {
-        parts: [uniform(shape, 1)],
-        gamma: uniform([shape[1]], 2, 0.5, 1.5),
-        beta: uniform([shape[1]], 3),
-        activation: 'tanh',
-      };
-      const dy = uniform(shape, 4);
-      const [actualOps, result] = opsOf(() => undivided(whole, dy));
-      expectTensorsClose(result, expected(whole, dy), String(shape), 2e-4);
-      if (HAS_ONEDNN) expect(actualOps).toContain(op);
-    }
-  });
+    it.each([
+      ['whole', undivided],
+      ['in parts', actual],
+    ] as const)('%s, in any number of channels, however far their means are from zero', (_, compute) => {
+      fc.assert(
+        fc.property(LARGE, sample => {
+          const before = tensorCount();
+          tf.tidy(() => {
+            const whole = wholeOf(sample);
+            const dy = gradientAwayFromZero(whole, sample.mean, sample.seed + 22);
+            // What deviates from a mean far from zero has fewer digits, by whatever way; sums of squares would leave none.
+            const tolerance = 2e-4 + 3e-5 * sample.mean;
+            expectTensorsClose(compute(whole, dy), expected(whole, dy), 'result', tolerance);
+          });
+          expect(tensorCount()).toBe(before);
+        }),
+        { numRuns: 40 },
+      );
+    });
 
-  it('leaves nothing behind but its output, whichever way it goes', () => {
-    const settings = { epsilon: EPSILON, activation: 'relu' } as const;
-    tf.tidy(() => {
-      for (const channels of [8, 10, 40, 50]) {
-        for (const mean of [0, 60]) {
-          const inputs = [
-            tf.add(uniform([40, 9, 9, channels], 1), mean),
-            uniform([channels], 2),
-            uniform([channels], 3),
-          ] as const;
-          for (const exchange of [undefined, (own: Float32Array) => [own]]) {
-            const before = tensorCount();
-            fusedOperations.batchNorm(...inputs, { ...settings, exchange }, () => {});
-            expect(tensorCount() - before, `${channels} channels about ${mean}`).toBe(1);
-          }
-        }
+    it('takes matrices too, of whose channels only some fill the lanes', () => {
+      for (const [shape, op] of [
+        [[600, 50], 'DepthwiseConv2dNativeBackpropFilter'],
+        [[600, 48], 'FusedBatchNormV3'],
+      ] as const) {
+        const whole: Whole = {
+          parts: [uniform(shape, 1)],
+          gamma: uniform([shape[1]], 2, 0.5, 1.5),
+          beta: uniform([shape[1]], 3),
+          activation: 'tanh',
+        };
+        const dy = uniform(shape, 4);
+        const [actualOps, result] = opsOf(() => undivided(whole, dy));
+        expectTensorsClose(result, expected(whole, dy), String(shape), 2e-4);
+        if (kernels === '') expect(actualOps).toContain('MillraceBatchNorm');
+        else if (HAS_ONEDNN) expect(actualOps).toContain(op);
       }
     });
-  });
 
-  it('sees a variance whose squares overflow', () => {
-    tf.tidy(() => {
-      const x = tf.mul(tf.add(uniform([40, 9, 9, 10], 1), 10), 1e17);
-      const settings = { epsilon: EPSILON, activation: 'linear' } as const;
-      const y = fusedOperations.batchNorm(x, tf.ones([10]), tf.zeros([10]), settings, () => {});
-      const { variance } = tf.moments(y, [0, 1, 2]);
-      expectTensorsClose([variance], [tf.ones([10])], 'variance', 1e-3);
-    });
-  });
-
-  it.each([7, 8, 12])('passes NaN on, of samples and of weights, in %i channels', channels => {
-    const settings = { epsilon: EPSILON, activation: 'relu' } as const;
-    for (const spoilt of ['nothing', 'x', 'gamma', 'beta']) {
-      const nanChannels = tf.tidy(() => {
-        const of = (name: string, shape: number[]): tf.Tensor => {
-          const values = Float32Array.from(uniform(shape, 1).dataSync());
-          if (name === spoilt) values[1] = Number.NaN;
-          return tf.tensor(values, shape);
-        };
-        const inputs = [
-          of('x', [64, 8, 8, channels]),
-          of('gamma', [channels]),
-          of('beta', [channels]),
-        ] as const;
-        const y = fusedOperations.batchNorm(...inputs, settings, () => {});
-        return tf.any(tf.isNaN(y), [0, 1, 2]).dataSync();
+    it('leaves nothing behind but its output, whichever way it goes', () => {
+      const settings = { epsilon: EPSILON, activation: 'relu' } as const;
+      tf.tidy(() => {
+        for (const channels of [8, 10, 40, 50]) {
+          for (const mean of [0, 60]) {
+            const inputs = [
+              tf.add(uniform([40, 9, 9, channels], 1), mean),
+              uniform([channels], 2),
+              uniform([channels], 3),
+            ] as const;
+            for (const exchange of [undefined, (own: Float32Array) => [own]]) {
+              const before = tensorCount();
+              fusedOperations.batchNorm(...inputs, { ...settings, exchange }, () => {});
+              expect(tensorCount() - before, `${channels} channels about ${mean}`).toBe(1);
+            }
+          }
+        }
       });
-      const channelsSeen = [...nanChannels].flatMap((is, channel) => (is === 1 ? [channel] : []));
-      expect(channelsSeen, spoilt).toEqual(spoilt === 'nothing' ? [] : [1]);
-    }
-  });
-});
-
-describe.skipIf(!backends().includes('tensorflow'))('batch norm over parts of a batch', () => {
-  beforeAll(() => useBackend('tensorflow'));
-
-  it('computes what it computes over the whole batch', () => {
-    const cases = fc.record({
-      sizes: fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 3 }),
-      image: fc.array(fc.integer({ min: 1, max: 8 }), { maxLength: 2 }),
-      channels: fc.integer({ min: 1, max: 20 }),
-      activation: fc.constantFrom<Activation>('linear', 'relu', 'tanh'),
-      // Parts that differ much from one another, about a mean that is far from zero.
-      shift: fc.constantFrom(0, 1, 10),
-      seed: fc.integer({ min: 1, max: 1_000 }),
     });
-    fc.assert(
-      fc.property(cases, ({ sizes, image, channels, activation, shift, seed }) => {
-        tf.tidy(() => {
-          const parts = [...sizes, 3].map((size, index) =>
-            tf.add(uniform([size, ...image, channels], seed + index), shift * index),
-          );
-          const whole: Whole = {
-            parts,
-            gamma: uniform([channels], seed + 20, 0.5, 1.5),
-            beta: uniform([channels], seed + 21),
-            activation,
+
+    it('sees a variance whose squares overflow', () => {
+      tf.tidy(() => {
+        const x = tf.mul(tf.add(uniform([40, 9, 9, 10], 1), 10), 1e17);
+        const settings = { epsilon: EPSILON, activation: 'linear' } as const;
+        const y = fusedOperations.batchNorm(x, tf.ones([10]), tf.zeros([10]), settings, () => {});
+        const { variance } = tf.moments(y, [0, 1, 2]);
+        expectTensorsClose([variance], [tf.ones([10])], 'variance', 1e-3);
+      });
+    });
+
+    it.each([7, 8, 12])('passes NaN on, of samples and of weights, in %i channels', channels => {
+      const settings = { epsilon: EPSILON, activation: 'relu' } as const;
+      for (const spoilt of ['nothing', 'x', 'gamma', 'beta']) {
+        const nanChannels = tf.tidy(() => {
+          const of = (name: string, shape: number[]): tf.Tensor => {
+            const values = Float32Array.from(uniform(shape, 1).dataSync());
+            if (name === spoilt) values[1] = Number.NaN;
+            return tf.tensor(values, shape);
           };
-          const rows = parts.reduce((sum, { shape }) => sum + shape[0]!, 0);
-          const dy = uniform([rows, ...image, channels], seed + 22);
-          expectTensorsClose(actual(whole, dy), expected(whole, dy), 'result', 2e-4);
+          const inputs = [
+            of('x', [64, 8, 8, channels]),
+            of('gamma', [channels]),
+            of('beta', [channels]),
+          ] as const;
+          const y = fusedOperations.batchNorm(...inputs, settings, () => {});
+          return tf.any(tf.isNaN(y), [0, 1, 2]).dataSync();
         });
-      }),
-      // The same cases every time: an element that lies at 0 but for rounding is clipped by one and not by the other.
-      { numRuns: 60, seed: 1 },
-    );
-  });
-});
+        const channelsSeen = [...nanChannels].flatMap((is, channel) => (is === 1 ? [channel] : []));
+        expect(channelsSeen, spoilt).toEqual(spoilt === 'nothing' ? [] : [1]);
+      }
+    });
+
+    it('passes NaN on of gradients that a rectifier stops, as tfjs does', () => {
+      const settings = { epsilon: EPSILON, activation: 'relu' } as const;
+      tf.tidy(() => {
+        const dy = tf.tensor2d([Number.NaN, 1, 1, 1, 1, 1], [3, 2]);
+        const [dx] = tf.grads((x, gamma, beta) =>
+          fusedOperations.batchNorm(x!, gamma!, beta!, settings, () => {}),
+        )([tf.tensor2d([-5, 1, 2, 3, 3, 5], [3, 2]), tf.ones([2]), tf.zeros([2])], dy);
+        expect([...tf.isNaN(dx!).dataSync()]).toEqual([1, 0, 1, 0, 1, 0]);
+      });
+    });
+
+    it('takes an empty batch', () => {
+      const settings = { epsilon: EPSILON, activation: 'relu' } as const;
+      tf.tidy(() => {
+        const [dx] = tf.grads((x, gamma, beta) =>
+          fusedOperations.batchNorm(x!, gamma!, beta!, settings, () => {}),
+        )([tf.zeros([0, 3]), tf.ones([3]), tf.zeros([3])], tf.zeros([0, 3]));
+        expect(dx!.shape).toEqual([0, 3]);
+      });
+    });
+  },
+);
+
+describe.skipIf(!backends().includes('tensorflow')).each(WAYS)(
+  'batch norm over parts of a batch by %s',
+  (_, kernels) => {
+    beforeAll(() => useBackend('tensorflow'));
+    beforeEach(() => void vi.stubEnv('MILLRACE_KERNELS', kernels));
+    afterEach(() => void vi.unstubAllEnvs());
+
+    it('computes what it computes over the whole batch', () => {
+      const cases = fc.record({
+        sizes: fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 3 }),
+        image: fc.array(fc.integer({ min: 1, max: 8 }), { maxLength: 2 }),
+        channels: fc.integer({ min: 1, max: 20 }),
+        activation: fc.constantFrom<Activation>('linear', 'relu', 'tanh'),
+        // Parts that differ much from one another, about a mean that is far from zero.
+        shift: fc.constantFrom(0, 1, 10),
+        seed: fc.integer({ min: 1, max: 1_000 }),
+      });
+      fc.assert(
+        fc.property(cases, ({ sizes, image, channels, activation, shift, seed }) => {
+          tf.tidy(() => {
+            const parts = [...sizes, 3].map((size, index) =>
+              tf.add(uniform([size, ...image, channels], seed + index), shift * index),
+            );
+            const whole: Whole = {
+              parts,
+              gamma: uniform([channels], seed + 20, 0.5, 1.5),
+              beta: uniform([channels], seed + 21),
+              activation,
+            };
+            const rows = parts.reduce((sum, { shape }) => sum + shape[0]!, 0);
+            const dy = uniform([rows, ...image, channels], seed + 22);
+            expectTensorsClose(actual(whole, dy), expected(whole, dy), 'result', 2e-4);
+          });
+        }),
+        // The same cases every time: an element that lies at 0 but for rounding is clipped by one and not by the other.
+        { numRuns: 60, seed: 1 },
+      );
+    });
+  },
+);

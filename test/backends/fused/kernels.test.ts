@@ -45,6 +45,15 @@ const callGru: Make = ops =>
     recurrent,
   );
 
+const callBatchNorm: Make = ops =>
+  ops.batchNorm(
+    uniform([6, 3], 1),
+    uniform([3], 2),
+    uniform([3], 3),
+    { epsilon: 1e-3, activation: 'linear' },
+    () => {},
+  );
+
 const callLayerNorm: Make = ops =>
   ops.layerNorm(uniform([4, 2, 5], 1), uniform([5], 2), uniform([5], 3), 1e-3);
 
@@ -75,14 +84,8 @@ const CALLS: Record<string, Make> = {
       uniform([2], 3),
       settings,
     ),
-  MillraceBatchNorm: ops =>
-    ops.batchNorm(
-      uniform([6, 3], 1),
-      uniform([3], 2),
-      uniform([3], 3),
-      { epsilon: 1e-3, activation: 'linear' },
-      () => {},
-    ),
+  MillraceBatchNorm: callBatchNorm,
+  MillraceBatchNormOfOps: ofOps(callBatchNorm),
   MillraceLayerNorm: callLayerNorm,
   MillraceLayerNormOfOps: ofOps(callLayerNorm),
   MillraceActivationOfOutput: ops => ops.activation(uniform([3, 4], 1), 'sigmoid'),

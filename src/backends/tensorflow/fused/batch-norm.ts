@@ -1,26 +1,23 @@
 /**
- * Batch norm over a batch's own statistics, and an activation behind it. Forward and backward are one op each, where tfjs takes
- * two dozen passes: 1.4 ms against 35 for [128, 16, 16, 32]. What the ops are slow for goes by sums, and a part of a batch has a way of
- * its own.
+ * Batch norm over a batch's statistics (Ioffe and Szegedy, arXiv 1502.03167), and an activation behind it, by ops of Millrace's own: two
+ * passes forward and two back. They read the input alone to know what a rectifier let pass, and take any number of channels alike. For
+ * [64, 25, 5, 64] and a rectifier 0.48 ms forward and 0.64 back, where TensorFlow's take 0.61 and 1.20; in 30 channels of
+ * [32, 22, 22, 30] 0.37 and 0.54 against 0.99 and 1.59.
  *
- * B and W do not separate: what makes the gradient of the input makes those of gamma and beta too.
+ * Where the batch lies with several replicas (SyncBN: Peng et al., arXiv 1711.07240), they exchange what the first pass of a direction
+ * found before the second.
+ *
+ * B and W do not separate: the gradient of the input is made of those of gamma and beta.
  */
 import { tf } from '../../../tf.js';
-import type { BatchNormSettings } from '../../fused-operations.js';
-import { graphFunction } from '../graph/index.js';
-import { inlineGradient } from './activations.js';
-import { reshapeRaw } from './dense.js';
-import { isLarge } from './joined.js';
+import type { BatchNormSettings, Exchange } from '../../fused-operations.js';
+import { asTensor, joinStatistics, joinSums } from '../../whole-statistics.js';
+import { hasKernels } from '../kernels.js';
+import { type Attribute, rawOps } from '../raw-ops.js';
+import { activateInline, inlineGradient } from './activations.js';
+import { batchNormOfOps } from './batch-norm-of-ops.js';
 import { register, sharing } from './kernel.js';
-import {
-  type Normalization,
-  type Normalized,
-  normalizationGradients,
-  normalize,
-  suitsOps,
-} from './normalization.js';
-import { gradientsBySums, normalizeBySums } from './normalization-by-sums.js';
-import { gradientsOfPart, normalizePart } from './normalization-of-parts.js';
+import { countOf } from './normalization.js';
 
 type OnStatistics = (mean: tf.Tensor, variance: tf.Tensor) => void;
 
@@ -28,104 +25,103 @@ interface Attributes extends BatchNormSettings {
   readonly onStatistics: OnStatistics;
 }
 
-/** The op takes images; any other tensor is some, each a row of pixels. */
-function asImages(x: tf.Tensor): tf.Tensor {
-  const [batch, ...rest] = x.shape as [number, ...number[]];
-  const channels = rest.pop()!;
-  return reshapeRaw(x, [batch, 1, rest.reduce((product, size) => product * size, 1), channels]);
+type Pair = readonly [tf.Tensor, tf.Tensor];
+
+/** Mean and biased variance of each channel over the whole batch, of which `x` may be a part. */
+function statisticsOf(x: tf.Tensor, exchange: Exchange | undefined): Pair {
+  const own = rawOps().many('MillraceChannelMoments', [], [x], 2) as [tf.Tensor, tf.Tensor];
+  if (exchange === undefined) return own;
+  const [mean, variance] = own.map(values => values.dataSync<'float32'>()) as [Float32Array, Float32Array];
+  tf.dispose(own);
+  const whole = joinStatistics({ mean, variance, count: countOf(x) }, exchange);
+  return [asTensor(whole.mean), asTensor(whole.variance)];
 }
 
-/** @param use what it makes of the images first gets the shape of `x` */
-function onImages(x: tf.Tensor, use: (images: tf.Tensor) => tf.Tensor[]): tf.Tensor[] {
-  if (x.rank === 4) return use(x);
-  const images = asImages(x);
-  const [first, ...rest] = use(images);
-  const shaped = reshapeRaw(first!, x.shape);
-  tf.dispose([images, first!]);
-  return [shaped, ...rest];
+/** The gradients of gamma and beta over the whole batch, where these are of a part, and the pixels of all images. */
+function wholeSums(
+  [gammaGradient, betaGradient]: Pair,
+  count: number,
+  exchange: Exchange,
+): { readonly sums: Pair; readonly count: number } {
+  const own = {
+    first: betaGradient.dataSync<'float32'>(),
+    second: gammaGradient.dataSync<'float32'>(),
+    count,
+  };
+  const whole = joinSums(own, exchange);
+  return { sums: [asTensor(whole.second), asTensor(whole.first)], count: whole.count };
 }
 
-function normalizeImages(
-  images: tf.Tensor,
-  normalization: Normalization,
-  { exchange }: BatchNormSettings,
-): Normalized {
-  if (exchange !== undefined) return normalizePart(images, normalization, exchange);
-  return suitsOps(images) ? normalize(images, normalization) : normalizeBySums(images, normalization);
+function attributesOf({ epsilon, activation }: BatchNormSettings): Attribute[] {
+  const raw = rawOps();
+  return [raw.number('epsilon', epsilon), raw.bool('rectifies', activation === 'relu')];
 }
 
-type GradientSettings = Pick<BatchNormSettings, 'epsilon' | 'activation'>;
+/** Whether the gradient needs to be taken through the activation before the ops, which know the rectifier's. */
+function isBehind({ activation }: BatchNormSettings): boolean {
+  return activation !== 'linear' && activation !== 'relu';
+}
 
-/** The gradient of the output, the images, gamma, the statistics, and, where there is an activation, the activated output. */
-type GradientInputs = readonly [
-  dy: tf.Tensor,
-  images: tf.Tensor,
-  scale: tf.Tensor,
+type Saved = [
+  x: tf.Tensor,
+  gamma: tf.Tensor,
+  beta: tf.Tensor,
   mean: tf.Tensor,
   variance: tf.Tensor,
   y: tf.Tensor | undefined,
 ];
 
-/** Gradients of images, gamma and beta by the op. */
-function opGradients(inputs: readonly tf.Tensor[], { epsilon, activation }: GradientSettings): tf.Tensor[] {
-  const [dy, images, scale, mean, variance, y] = inputs as GradientInputs;
-  const dz = y === undefined ? dy : inlineGradient(dy, y, activation);
-  const gradients = normalizationGradients(dz, images, { scale, epsilon }, { mean, variance });
-  if (dz !== dy) dz.dispose();
-  return gradients;
-}
-
-/** As a graph the activation's gradient takes the place of what was received: 0.91 ms against 1.08 for [64, 25, 5, 64]. */
-const opGradientsAsGraph = graphFunction<GradientSettings>('batch-norm-gradient', opGradients);
-
-/** Gradients of images, gamma and beta, as if the images were all that count for the statistics. */
-function ownGradients(inputs: GradientInputs, settings: GradientSettings): tf.Tensor[] {
-  const [dy, images, scale, mean, variance, y] = inputs;
-  if (!suitsOps(images)) return gradientsBySums(dy, images, { scale, ...settings }, { mean, variance, y });
-  const hasToJoin = y !== undefined && isLarge(dy.size);
-  return (hasToJoin ? opGradientsAsGraph : opGradients)(inputs as readonly tf.Tensor[], settings);
+/** Of input, gamma and beta; `dz` is that before an activation that is behind the ops. */
+function gradients(
+  dz: tf.Tensor,
+  [x, gamma, beta, mean, variance]: Saved,
+  settings: BatchNormSettings,
+): tf.Tensor[] {
+  const raw = rawOps();
+  const attributes = attributesOf(settings);
+  const inputs = [dz, x, gamma, beta, mean, variance];
+  const own = raw.many('MillraceBatchNormWeightGradients', attributes, inputs, 2) as unknown as Pair;
+  const ownCount = countOf(x);
+  const { exchange } = settings;
+  const { sums, count } =
+    exchange === undefined ? { sums: own, count: ownCount } : wholeSums(own, ownCount, exchange);
+  const pixels = tf.scalar(count);
+  const dx = raw.one('MillraceBatchNormInputGradient', attributes, ...inputs, ...sums, pixels);
+  tf.dispose([pixels, ...(sums === own ? [] : sums)]);
+  return [dx, ...own];
 }
 
 const run = register<Attributes>({
   name: 'MillraceBatchNorm',
   forward({ x, gamma, beta }, settings, hide) {
-    const { activation, epsilon, onStatistics } = settings;
-    const normalization = { scale: gamma!, offset: beta!, epsilon, activation };
-    const outputs = onImages(x!, images => {
-      const { y, mean, variance } = normalizeImages(images, normalization, settings);
-      return [y, mean, variance];
-    });
-    const [y, mean, variance] = outputs as [tf.Tensor, tf.Tensor, tf.Tensor];
+    const { activation, exchange, onStatistics } = settings;
+    const [mean, variance] = statisticsOf(x!, exchange);
     onStatistics(mean, variance);
-    // Its own activation's gradient alone reads the output, so that a lone batch norm does not keep it.
-    hide([mean, variance, ...(activation === 'linear' ? [] : [tf.clone(y)])]);
+    const inputs = [x!, gamma!, beta!, mean, variance];
+    const z = rawOps().one('MillraceBatchNorm', attributesOf(settings), ...inputs);
+    if (!isBehind(settings)) {
+      hide([mean, variance]);
+      return z;
+    }
+    const y = activateInline(z, activation);
+    hide([mean, variance, tf.clone(y)]);
     return y;
   },
-  saves: { inputs: ['x', 'gamma'], output: false },
+  saves: { inputs: ['x', 'gamma', 'beta'], output: false },
   gradient([dy], saved, settings) {
-    const [x, gamma, mean, variance, ...output] = saved as [
-      tf.Tensor,
-      tf.Tensor,
-      tf.Tensor,
-      tf.Tensor,
-      ...tf.Tensor[],
-    ];
-    const gradients = sharing(saved, () =>
-      onImages(x, images => {
-        const [received, activated] = [dy!, ...output].map(part => (x.rank === 4 ? part : asImages(part)));
-        const { epsilon, activation, exchange } = settings;
-        const inputs = [received!, images, gamma, mean, variance, activated] as const;
-        const own = ownGradients(inputs, { epsilon, activation });
-        if (x.rank !== 4) tf.dispose([received, activated]);
-        if (exchange === undefined) return own;
-        return gradientsOfPart(own, images, { scale: gamma, epsilon }, { mean, variance }, exchange);
-      }),
-    );
+    const known = saved as Saved;
+    const found = sharing(saved, () => {
+      const y = known[5];
+      const dz = y === undefined ? dy! : inlineGradient(dy!, y, settings.activation);
+      const made = gradients(dz, known, settings);
+      if (dz !== dy) dz.dispose();
+      return made;
+    });
     // Clones: what is shared goes with the tape, the results do not.
     return {
-      x: () => tf.clone(gradients()[0]!),
-      gamma: () => tf.clone(gradients()[1]!),
-      beta: () => tf.clone(gradients()[2]!),
+      x: () => tf.clone(found()[0]!),
+      gamma: () => tf.clone(found()[1]!),
+      beta: () => tf.clone(found()[2]!),
     };
   },
 });
@@ -137,6 +133,7 @@ export function batchNorm(
   settings: BatchNormSettings,
   onStatistics: OnStatistics,
 ): tf.Tensor {
+  if (!hasKernels()) return batchNormOfOps(x, gamma, beta, settings, onStatistics);
   return run({ x, gamma, beta }, { ...settings, onStatistics });
 }
 

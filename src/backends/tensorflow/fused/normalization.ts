@@ -30,7 +30,7 @@ export interface Normalized {
 
 /** Pixels of all images: what the statistics of a channel are over. */
 export function countOf(images: tf.Tensor): number {
-  return images.size / images.shape[3]!;
+  return images.size / images.shape.at(-1)!;
 }
 
 /** Normalises with the images' own statistics. */
