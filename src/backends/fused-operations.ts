@@ -41,6 +41,9 @@ export interface BatchNormSettings {
   readonly exchange?: Exchange | undefined;
 }
 
+/** Gets a number a channel each, which are disposed after the gradient. */
+export type OnStatistics = (mean: tf.Tensor, variance: tf.Tensor) => void;
+
 /** How a recurrent layer goes through its steps. */
 export interface StepSettings {
   readonly activation: 'tanh' | 'relu' | 'sigmoid' | 'linear';
@@ -91,7 +94,7 @@ export interface FusedOperations {
     gamma: tf.Tensor,
     beta: tf.Tensor,
     settings: BatchNormSettings,
-    onStatistics: (mean: tf.Tensor, variance: tf.Tensor) => void,
+    onStatistics: OnStatistics,
   ): tf.Tensor;
   /** `average` moved towards `value` by 1 − `momentum`; not on the tape. */
   movingAverage(average: tf.Tensor, value: tf.Tensor, momentum: number): tf.Tensor;

@@ -14,8 +14,7 @@
 namespace millrace {
 namespace {
 
-// `rows` of `width` numbers, and a shorter one of `rest`. A row is as many pixels as fill the registers, which the channels of one
-// may not.
+// `rows` of `width` numbers, and a shorter one of `rest`. A row is as many pixels as fill registers, which the channels of one may not.
 struct Layout {
   int64_t channels;
   int64_t width;
@@ -26,18 +25,20 @@ struct Layout {
 constexpr int64_t kLargestRegister = 16;
 // Sums of fewer numbers at once wait for each other.
 constexpr int64_t kLeastWidth = 128;
+// Of more, what is left over of a register does not count.
+constexpr int64_t kLargeWidth = 512;
 
 Layout layout_of(Context& context, int input) {
   const int64_t channels = context.dimension(input, context.rank(input) - 1);
   if (channels == 0) return {0, 0, 0, 0};
-  int64_t pixels = 1;
-  while (pixels * channels % kLargestRegister != 0 || pixels * channels < kLeastWidth) pixels *= 2;
-  const int64_t width = pixels * channels;
+  int64_t width = channels;
+  while (width < kLargeWidth && (width < kLeastWidth || width % kLargestRegister != 0)) width *= 2;
   const int64_t size = context.size(input);
   return {channels, width, size / width, size % width};
 }
 
-// Numbers that are summed in single precision at once, in the first cache: what one sum rounds off grows with their number.
+// Numbers that are summed in single precision at once, which the first cache holds unless rows are wide: what a sum rounds off grows
+// with how many it is of.
 constexpr int64_t kNumbersAtOnce = 4096;
 constexpr int64_t kLeastRowsAtOnce = 8;
 
@@ -48,7 +49,7 @@ int64_t rows_at_once(const Layout& layout) {
 
 MILLRACE_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// Mean, and sum of squared distances from it, of `count` numbers in each place of a row.
+// Mean, and sum of squared deviations from it, of `count` numbers in each place of a row.
 struct Moments {
   std::vector<double> count;
   std::vector<double> mean;
@@ -63,10 +64,10 @@ struct Moments {
 MILLRACE_INLINE void join(double count, double mean, double squares, int64_t i, double* counts, double* means,
                           double* sums) {
   const double total = counts[i] + count;
-  const double distance = mean - means[i];
+  const double deviation = mean - means[i];
   const double share = count / total;
-  means[i] += distance * share;
-  sums[i] += squares + distance * distance * share * counts[i];
+  means[i] += deviation * share;
+  sums[i] += squares + deviation * deviation * share * counts[i];
   counts[i] = total;
 }
 
@@ -74,12 +75,12 @@ MILLRACE_INLINE void join(double count, double mean, double squares, int64_t i, 
 MILLRACE_INLINE void moments(const float* x, int64_t rows, int64_t width, int64_t at_once, float* part, double* count,
                              double* mean, double* squares) {
   float* middle = part;
-  float* distances = part + width;
+  float* deviations = part + width;
   for (int64_t begin = 0; begin < rows; begin += at_once) {
     const int64_t number = smaller(at_once, rows - begin);
     const float* block = x + begin * width;
     const float share = 1.0f / static_cast<float>(number);
-    for (int64_t i = 0; i < width; i++) middle[i] = distances[i] = 0;
+    for (int64_t i = 0; i < width; i++) middle[i] = deviations[i] = 0;
     for (int64_t row = 0; row < number; row++) {
 #pragma omp simd
       for (int64_t i = 0; i < width; i++) middle[i] += block[row * width + i];
@@ -89,13 +90,13 @@ MILLRACE_INLINE void moments(const float* x, int64_t rows, int64_t width, int64_
     for (int64_t row = 0; row < number; row++) {
 #pragma omp simd
       for (int64_t i = 0; i < width; i++) {
-        const float distance = block[row * width + i] - middle[i];
-        distances[i] += distance * distance;
+        const float deviation = block[row * width + i] - middle[i];
+        deviations[i] += deviation * deviation;
       }
     }
 #pragma omp simd
     for (int64_t i = 0; i < width; i++) {
-      join(static_cast<double>(number), middle[i], distances[i], i, count, mean, squares);
+      join(static_cast<double>(number), middle[i], deviations[i], i, count, mean, squares);
     }
   }
 }
@@ -111,7 +112,7 @@ MILLRACE_INLINE float normalized(float x, const Places& places, int64_t i) {
   return (x - places.mean[i]) * places.scale[i] + places.offset[i];
 }
 
-// The rectifier passes NaN on, and so does its gradient.
+// The rectifier passes NaN on.
 template <bool kRectifies>
 MILLRACE_INLINE void normalize_row(const float* x, const Places& places, int64_t width, float* y) {
 #pragma omp simd
@@ -138,15 +139,17 @@ MILLRACE_INLINE void normalize(bool rectifies, const float* x, const Places& pla
   }
 }
 
-// The gradient before the rectifier.
+// The gradient before the rectifier: times 0 or 1, as tfjs has it, and NaN wherever one of the two is.
 template <bool kRectifies>
 MILLRACE_INLINE float before(float dy, float x, const Places& places, int64_t i) {
-  return kRectifies ? dy * (normalized(x, places, i) > 0 ? 1.0f : 0.0f) : dy;
+  if (!kRectifies) return dy;
+  const float z = normalized(x, places, i);
+  return dy * (z > 0 ? 1.0f : z <= 0 ? 0.0f : z);
 }
 
 struct Sums {
   double* gradients;
-  // Of gradients and the inputs' distances from their means.
+  // Of gradients and the inputs' deviations from their means.
   double* products;
 };
 
@@ -218,7 +221,8 @@ MILLRACE_INLINE void input_gradient_all(const float* dy, const float* x, const P
   const int64_t width = layout.width;
   const int64_t end = layout.rows * width;
   input_gradient_row<kRectifies>(dy + end, x + end, places, correction, layout.rest, dx + end);
-  for (int64_t at = end - width; at >= 0; at -= width) {
+  for (int64_t row = layout.rows; row-- > 0;) {
+    const int64_t at = row * width;
     input_gradient_row<kRectifies>(dy + at, x + at, places, correction, width, dx + at);
   }
 }
@@ -292,9 +296,6 @@ struct ChannelMoments {
       variance[channel] = static_cast<float>(whole[2] / whole[0]);
     }
   }
-
- private:
-  static int64_t rows_at_once_of(const Layout& layout) { return layout.width == 0 ? 1 : rows_at_once(layout); }
 };
 
 // What the ops share that normalise with given statistics: where its inputs are, and its attributes.
@@ -313,7 +314,7 @@ class Normalizing {
     Places places() const { return {mean.data(), scale.data(), offset.data()}; }
   };
 
-  float rate(float variance) const { return 1.0f / std::sqrt(variance + epsilon_); }
+  float inverse_deviation(float variance) const { return 1.0f / std::sqrt(variance + epsilon_); }
 
   Parameters parameters(Context& context, int first, const Layout& layout) const {
     const float* gamma = context.input(first);
@@ -321,7 +322,7 @@ class Normalizing {
     const float* mean = context.input(first + 2);
     const float* variance = context.input(first + 3);
     return {spread(layout, [=](int64_t channel) { return mean[channel]; }),
-            spread(layout, [=](int64_t channel) { return gamma[channel] * rate(variance[channel]); }),
+            spread(layout, [=](int64_t channel) { return gamma[channel] * inverse_deviation(variance[channel]); }),
             spread(layout, [=](int64_t channel) { return beta[channel]; })};
   }
 
@@ -356,7 +357,7 @@ struct WeightGradients : Normalizing {
     sum_best(rectifies_, context.input(0), context.input(1), known.places(), layout, at_once, part.data(),
              {gradients.data(), products.data()});
     for (int64_t channel = 0; channel < layout.channels; channel++) {
-      gamma[channel] = static_cast<float>(gathered(products, channel, layout)) * rate(variance[channel]);
+      gamma[channel] = static_cast<float>(gathered(products, channel, layout)) * inverse_deviation(variance[channel]);
       beta[channel] = static_cast<float>(gathered(gradients, channel, layout));
     }
   }
@@ -376,7 +377,7 @@ struct InputGradient : Normalizing {
     const std::vector<float> constant =
         spread(layout, [=](int64_t channel) { return beta_gradient[channel] * share; });
     const std::vector<float> slope = spread(
-        layout, [=](int64_t channel) { return gamma_gradient[channel] * share * rate(variance[channel]); });
+        layout, [=](int64_t channel) { return gamma_gradient[channel] * share * inverse_deviation(variance[channel]); });
     input_gradient_best(rectifies_, context.input(0), context.input(1), known.places(),
                         {constant.data(), slope.data()}, layout, context.output(0, context.shape(0)));
   }

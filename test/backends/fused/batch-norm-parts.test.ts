@@ -109,12 +109,18 @@ const LARGE = fc.record({
 
 type LargeCase = typeof LARGE extends fc.Arbitrary<infer Case> ? Case : never;
 
+/** Of both signs, and zero: what a rectifier lets pass depends on it. */
+function gammaOf(channels: number, seed: number): tf.Tensor {
+  const signs = Array.from({ length: channels }, (_, channel) => [1, -1, 0][channel % 3]!);
+  return tf.mul(uniform([channels], seed, 0.5, 1.5), signs);
+}
+
 function wholeOf({ sizes, image, channels, activation, mean, shift, seed }: LargeCase): Whole {
   return {
     parts: [...sizes, 43].map((size, index) =>
       tf.add(uniform([size, ...image, channels], seed + index), mean + shift * index),
     ),
-    gamma: uniform([channels], seed + 20, 0.5, 1.5),
+    gamma: gammaOf(channels, seed + 20),
     beta: uniform([channels], seed + 21),
     activation,
   };
@@ -262,13 +268,30 @@ describe.skipIf(!backends().includes('tensorflow')).each(WAYS)(
       });
     });
 
-    it('takes an empty batch', () => {
+    it.runIf(kernels === '')('passes NaN of what a rectifier gets on to the gradients, as tfjs does', () => {
       const settings = { epsilon: EPSILON, activation: 'relu' } as const;
       tf.tidy(() => {
+        const gradients = tf.grads((x, gamma, beta) =>
+          fusedOperations.batchNorm(x!, gamma!, beta!, settings, () => {}),
+        )([uniform([3, 2], 1), tf.ones([2]), tf.tensor1d([Number.NaN, 1])], tf.ones([3, 2]));
+        for (const gradient of gradients) {
+          const seen = tf.any(tf.isNaN(gradient.reshape([-1, 2])), 0);
+          expect([...seen.dataSync()]).toEqual([1, 0]);
+        }
+      });
+    });
+
+    it.each([
+      [0, 3],
+      [4, 0],
+    ])('takes %i samples of %i channels', (samples, channels) => {
+      const settings = { epsilon: EPSILON, activation: 'relu' } as const;
+      tf.tidy(() => {
+        const shape = [samples, channels];
         const [dx] = tf.grads((x, gamma, beta) =>
           fusedOperations.batchNorm(x!, gamma!, beta!, settings, () => {}),
-        )([tf.zeros([0, 3]), tf.ones([3]), tf.zeros([3])], tf.zeros([0, 3]));
-        expect(dx!.shape).toEqual([0, 3]);
+        )([tf.zeros(shape), tf.ones([channels]), tf.zeros([channels])], tf.zeros(shape));
+        expect(dx!.shape).toEqual(shape);
       });
     });
   },
@@ -285,7 +308,7 @@ describe.skipIf(!backends().includes('tensorflow')).each(WAYS)(
       const cases = fc.record({
         sizes: fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 3 }),
         image: fc.array(fc.integer({ min: 1, max: 8 }), { maxLength: 2 }),
-        channels: fc.integer({ min: 1, max: 20 }),
+        channels: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(128, 300, 700)),
         activation: fc.constantFrom<Activation>('linear', 'relu', 'tanh'),
         // Parts that differ much from one another, about a mean that is far from zero.
         shift: fc.constantFrom(0, 1, 10),
@@ -299,7 +322,7 @@ describe.skipIf(!backends().includes('tensorflow')).each(WAYS)(
             );
             const whole: Whole = {
               parts,
-              gamma: uniform([channels], seed + 20, 0.5, 1.5),
+              gamma: gammaOf(channels, seed + 20),
               beta: uniform([channels], seed + 21),
               activation,
             };

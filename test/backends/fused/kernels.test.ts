@@ -70,7 +70,7 @@ function ofOps(make: Make): Make {
 }
 
 /** What runs on ops of Millrace's own alone. */
-const NEEDS_OWN_OPS = ['MillraceLayerNorm', 'MillraceLstm', 'MillraceGru'];
+const NEEDS_OWN_OPS = ['MillraceBatchNorm', 'MillraceLayerNorm', 'MillraceLstm', 'MillraceGru'];
 
 /** One call of each kernel, all inputs from outside. */
 const CALLS: Record<string, Make> = {

@@ -6,7 +6,7 @@
  * B and W do not separate: what makes the gradient of the input makes those of gamma and beta too.
  */
 import { tf } from '../../../tf.js';
-import type { BatchNormSettings } from '../../fused-operations.js';
+import type { BatchNormSettings, OnStatistics } from '../../fused-operations.js';
 import { graphFunction } from '../graph/index.js';
 import { inlineGradient } from './activations.js';
 import { reshapeRaw } from './dense.js';
@@ -21,8 +21,6 @@ import {
 } from './normalization.js';
 import { gradientsBySums, normalizeBySums } from './normalization-by-sums.js';
 import { gradientsOfPart, normalizePart } from './normalization-of-parts.js';
-
-type OnStatistics = (mean: tf.Tensor, variance: tf.Tensor) => void;
 
 interface Attributes extends BatchNormSettings {
   readonly onStatistics: OnStatistics;

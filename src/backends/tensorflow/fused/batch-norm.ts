@@ -10,7 +10,7 @@
  * B and W do not separate: the gradient of the input is made of those of gamma and beta.
  */
 import { tf } from '../../../tf.js';
-import type { BatchNormSettings, Exchange } from '../../fused-operations.js';
+import type { BatchNormSettings, Exchange, OnStatistics } from '../../fused-operations.js';
 import { asTensor, joinStatistics, joinSums } from '../../whole-statistics.js';
 import { hasKernels } from '../kernels.js';
 import { type Attribute, rawOps } from '../raw-ops.js';
@@ -19,17 +19,15 @@ import { batchNormOfOps } from './batch-norm-of-ops.js';
 import { register, sharing } from './kernel.js';
 import { countOf } from './normalization.js';
 
-type OnStatistics = (mean: tf.Tensor, variance: tf.Tensor) => void;
-
 interface Attributes extends BatchNormSettings {
   readonly onStatistics: OnStatistics;
 }
 
-type Pair = readonly [tf.Tensor, tf.Tensor];
+type Pair = [tf.Tensor, tf.Tensor];
 
 /** Mean and biased variance of each channel over the whole batch, of which `x` may be a part. */
 function statisticsOf(x: tf.Tensor, exchange: Exchange | undefined): Pair {
-  const own = rawOps().many('MillraceChannelMoments', [], [x], 2) as [tf.Tensor, tf.Tensor];
+  const own = rawOps().many('MillraceChannelMoments', [], [x], 2) as Pair;
   if (exchange === undefined) return own;
   const [mean, variance] = own.map(values => values.dataSync<'float32'>()) as [Float32Array, Float32Array];
   tf.dispose(own);
@@ -37,19 +35,18 @@ function statisticsOf(x: tf.Tensor, exchange: Exchange | undefined): Pair {
   return [asTensor(whole.mean), asTensor(whole.variance)];
 }
 
-/** The gradients of gamma and beta over the whole batch, where these are of a part, and the pixels of all images. */
-function wholeSums(
-  [gammaGradient, betaGradient]: Pair,
-  count: number,
-  exchange: Exchange,
-): { readonly sums: Pair; readonly count: number } {
+/** What the gradient of the input is made of: the gradients of gamma and beta over all pixels, and how many these are. */
+type Sums = [gammaGradient: tf.Tensor, betaGradient: tf.Tensor, count: tf.Tensor];
+
+/** Those of the whole batch, where these are of a part of it. */
+function wholeSums([gammaGradient, betaGradient]: Pair, count: number, exchange: Exchange): Sums {
   const own = {
     first: betaGradient.dataSync<'float32'>(),
     second: gammaGradient.dataSync<'float32'>(),
     count,
   };
   const whole = joinSums(own, exchange);
-  return { sums: [asTensor(whole.second), asTensor(whole.first)], count: whole.count };
+  return [asTensor(whole.second), asTensor(whole.first), tf.scalar(whole.count)];
 }
 
 function attributesOf({ epsilon, activation }: BatchNormSettings): Attribute[] {
@@ -57,8 +54,8 @@ function attributesOf({ epsilon, activation }: BatchNormSettings): Attribute[] {
   return [raw.number('epsilon', epsilon), raw.bool('rectifies', activation === 'relu')];
 }
 
-/** Whether the gradient needs to be taken through the activation before the ops, which know the rectifier's. */
-function isBehind({ activation }: BatchNormSettings): boolean {
+/** Whether the activation is an op of its own; a rectifier is part of the others. */
+function activatesAfterwards({ activation }: BatchNormSettings): boolean {
   return activation !== 'linear' && activation !== 'relu';
 }
 
@@ -68,28 +65,9 @@ type Saved = [
   beta: tf.Tensor,
   mean: tf.Tensor,
   variance: tf.Tensor,
-  y: tf.Tensor | undefined,
+  /** Where the activation is an op of its own. */
+  y: tf.Tensor,
 ];
-
-/** Of input, gamma and beta; `dz` is that before an activation that is behind the ops. */
-function gradients(
-  dz: tf.Tensor,
-  [x, gamma, beta, mean, variance]: Saved,
-  settings: BatchNormSettings,
-): tf.Tensor[] {
-  const raw = rawOps();
-  const attributes = attributesOf(settings);
-  const inputs = [dz, x, gamma, beta, mean, variance];
-  const own = raw.many('MillraceBatchNormWeightGradients', attributes, inputs, 2) as unknown as Pair;
-  const ownCount = countOf(x);
-  const { exchange } = settings;
-  const { sums, count } =
-    exchange === undefined ? { sums: own, count: ownCount } : wholeSums(own, ownCount, exchange);
-  const pixels = tf.scalar(count);
-  const dx = raw.one('MillraceBatchNormInputGradient', attributes, ...inputs, ...sums, pixels);
-  tf.dispose([pixels, ...(sums === own ? [] : sums)]);
-  return [dx, ...own];
-}
 
 const run = register<Attributes>({
   name: 'MillraceBatchNorm',
@@ -99,7 +77,7 @@ const run = register<Attributes>({
     onStatistics(mean, variance);
     const inputs = [x!, gamma!, beta!, mean, variance];
     const z = rawOps().one('MillraceBatchNorm', attributesOf(settings), ...inputs);
-    if (!isBehind(settings)) {
+    if (!activatesAfterwards(settings)) {
       hide([mean, variance]);
       return z;
     }
@@ -109,19 +87,33 @@ const run = register<Attributes>({
   },
   saves: { inputs: ['x', 'gamma', 'beta'], output: false },
   gradient([dy], saved, settings) {
-    const known = saved as Saved;
-    const found = sharing(saved, () => {
-      const y = known[5];
-      const dz = y === undefined ? dy! : inlineGradient(dy!, y, settings.activation);
-      const made = gradients(dz, known, settings);
+    const [x, gamma, beta, mean, variance, y] = saved as Saved;
+    const raw = rawOps();
+    const attributes = attributesOf(settings);
+    /** Runs on the gradient before an activation of its own, which nobody keeps: it is as large as the output. */
+    const before = <Result>(use: (inputs: tf.Tensor[]) => Result): Result => {
+      const dz = activatesAfterwards(settings) ? inlineGradient(dy!, y, settings.activation) : dy!;
+      const result = use([dz, x, gamma, beta, mean, variance]);
       if (dz !== dy) dz.dispose();
-      return made;
+      return result;
+    };
+    const shared = sharing(saved, () => {
+      const own = before(inputs =>
+        raw.many('MillraceBatchNormWeightGradients', attributes, inputs, 2),
+      ) as Pair;
+      const { exchange } = settings;
+      if (exchange === undefined) return [...own, tf.scalar(countOf(x))];
+      return [...own, ...wholeSums(own, countOf(x), exchange)];
     });
-    // Clones: what is shared goes with the tape, the results do not.
     return {
-      x: () => tf.clone(found()[0]!),
-      gamma: () => tf.clone(found()[1]!),
-      beta: () => tf.clone(found()[2]!),
+      x: () => {
+        // The last three, which the first two are among where there is no exchange.
+        const sums = shared().slice(-3);
+        return before(inputs => raw.one('MillraceBatchNormInputGradient', attributes, ...inputs, ...sums));
+      },
+      // Clones: what is shared goes with the tape, the results do not.
+      gamma: () => tf.clone(shared()[0]!),
+      beta: () => tf.clone(shared()[1]!),
     };
   },
 });
