@@ -10,6 +10,14 @@ const ALONE = [
   'test/backends/profiled.test.ts',
 ];
 
+/** Files that hold Millrace's own ops against others. They run once more as on processors that have less than this one may have. */
+const OF_OWN_OPS = [
+  'test/backends/own-ops.test.ts',
+  'test/backends/fused/batch-norm-parts.test.ts',
+  'test/backends/fused/optimizers.test.ts',
+  'test/backends/graph/rewrites.test.ts',
+];
+
 // Workers are separate Node files that load `dist/`, so the tests do too: `millrace` by self-reference and
 // internals through `#internal/*`.
 export default defineConfig({
@@ -39,6 +47,16 @@ export default defineConfig({
           },
         },
       },
+      ...['avx2', 'baseline'].map(instructionSet => ({
+        extends: true as const,
+        test: {
+          name: instructionSet,
+          include: OF_OWN_OPS,
+          env: { MILLRACE_INSTRUCTION_SET: instructionSet },
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      })),
       {
         extends: true,
         test: {

@@ -3,6 +3,7 @@
 #include "attention.h"
 #include "batch-norm.h"
 #include "gru.h"
+#include "instruction-sets.h"
 #include "layer-norm.h"
 #include "lstm.h"
 #include "optimizers.h"
@@ -18,8 +19,8 @@ const char* register_all() {
   static const char* const failure = [] {
     for (const auto register_kernels :
          {millrace::register_attention, millrace::register_batch_norm, millrace::register_gru,
-          millrace::register_layer_norm, millrace::register_lstm, millrace::register_optimizers,
-          millrace::register_softmax}) {
+          millrace::register_instruction_sets, millrace::register_layer_norm, millrace::register_lstm,
+          millrace::register_optimizers, millrace::register_softmax}) {
       const char* reason = register_kernels();
       if (reason != nullptr) return reason;
     }

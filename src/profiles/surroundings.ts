@@ -27,7 +27,7 @@ export interface Surroundings {
   readonly nodeFlags: readonly string[];
   /** Whether layers run in fused kernels. */
   readonly fused: string;
-  /** Which build of Millrace's own ops TensorFlow has, empty where it has none. */
+  /** Which build of Millrace's own ops TensorFlow has, and what it is kept to; empty where it has none. */
   readonly kernels: string;
   readonly engine: readonly string[];
   /** Content of each set-up module, since a layer's class says nothing of its code. */
@@ -58,7 +58,8 @@ export async function describeSurroundings({
 
 function kernelsInUse(): string {
   const report = process.env['MILLRACE_KERNELS'] === '0' ? null : readKernelsReport();
-  return report?.ok === true ? report.key : '';
+  if (report?.ok !== true) return '';
+  return [report.key, process.env['MILLRACE_INSTRUCTION_SET']].filter(Boolean).join(' on ');
 }
 
 async function ownVersion(): Promise<string> {

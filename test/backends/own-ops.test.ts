@@ -4,7 +4,8 @@ import * as fc from 'fast-check';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { loadBackend } from '#internal/backends/index.js';
 import { fusedOperations as operations } from '#internal/backends/tensorflow/fused/index.js';
-import { hasKernels } from '#internal/backends/tensorflow/index.js';
+import { hasKernels, instructionSet } from '#internal/backends/tensorflow/index.js';
+import { openKernels } from '#internal/backends/tensorflow/kernels.js';
 import { rawOps } from '#internal/backends/tensorflow/raw-ops.js';
 import { findCompiler } from '#internal/setup/build/compiler.js';
 import { backends, HAS_KERNELS, useBackend } from '../helpers/backends.js';
@@ -66,6 +67,19 @@ describe.runIf(HAS_KERNELS && backends().includes('tensorflow'))('an op of our o
     expect(hasKernels()).toBe(true);
     vi.stubEnv('MILLRACE_KERNELS', '0');
     expect(hasKernels()).toBe(false);
+  });
+
+  it('runs on no more of the processor than it is allowed to', () => {
+    const sets = ['baseline', 'avx2', 'avx512'];
+    const most = process.env['MILLRACE_INSTRUCTION_SET'] ?? 'avx512';
+    expect(sets.slice(0, sets.indexOf(most) + 1)).toContain(instructionSet());
+  });
+
+  it('refuses an instruction set that it does not know', () => {
+    vi.stubEnv('MILLRACE_INSTRUCTION_SET', 'sse9');
+    expect(openKernels).toThrow(
+      expect.objectContaining({ name: 'ConfigurationError', path: 'MILLRACE_INSTRUCTION_SET' }),
+    );
   });
 
   it.each([

@@ -13,7 +13,7 @@ const loading = (name: BackendCheck['name']): BackendCheck => ({
   ...{ name, loads: true, version: '1.2.3', supplied: [], gaps: [] },
   simd: name === 'wasm' ? true : null,
   threads: name === 'wasm' ? false : null,
-  ownOps: name === 'tensorflow' ? true : null,
+  ownOps: name === 'tensorflow' ? 'avx2' : null,
 });
 const failing = (name: BackendCheck['name']): BackendCheck => ({
   name,
@@ -152,7 +152,7 @@ describe('the diagnosis', () => {
     const later = await examine({ env: {}, check, report: REPORT, kernels: compiled });
     expect(formatDiagnosis(later)).toContain('kernels: compiled with g++ 12');
     expect(formatDiagnosis(later)).toContain(
-      "tensorflow  loads and trains, version 1.2.3, with Millrace's own ops",
+      "tensorflow  loads and trains, version 1.2.3, with Millrace's own ops (avx2)",
     );
     expect(later.advice).toEqual([]);
   });

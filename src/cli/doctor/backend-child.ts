@@ -4,7 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import { loadBackend } from '../../backends/index.js';
-import { hasKernels } from '../../backends/tensorflow/index.js';
+import { hasKernels, instructionSet } from '../../backends/tensorflow/index.js';
 import type { BackendName } from '../../protocol/stage-spec.js';
 import { provideRemovedNodeUtilities } from '../../setup/index.js';
 import { tf } from '../../tf.js';
@@ -31,6 +31,11 @@ function kernelNames(): string[] {
   return tf.getKernelsForBackend(name).map(({ kernelName }) => kernelName);
 }
 
+function ownOps(): LoadedBackend['ownOps'] {
+  if (name !== 'tensorflow') return null;
+  return hasKernels() ? instructionSet() : 'none';
+}
+
 loadPackage();
 const packageKernels = kernelNames();
 const backend = await loadBackend(name);
@@ -42,6 +47,6 @@ const result: LoadedBackend = {
   kernels: kernelNames(),
   simd: name === 'wasm' ? await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT').then(Boolean) : null,
   threads: name === 'wasm' ? await tf.env().getAsync('WASM_HAS_MULTITHREAD_SUPPORT').then(Boolean) : null,
-  ownOps: name === 'tensorflow' ? hasKernels() : null,
+  ownOps: ownOps(),
 };
 console.log(`${BACKEND_RESULT_MARK}${JSON.stringify(result)}`);

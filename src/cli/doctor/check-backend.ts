@@ -1,6 +1,7 @@
 /** Asks a child process what one backend can do. */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { InstructionSet } from '../../backends/tensorflow/index.js';
 import type { BackendName } from '../../protocol/stage-spec.js';
 import { type KernelGap, kernelGaps } from './training-kernels.js';
 
@@ -17,8 +18,8 @@ export interface LoadedBackend {
   /** Null where the question does not arise. */
   readonly simd: boolean | null;
   readonly threads: boolean | null;
-  /** Whether Millrace's own ops are part of TensorFlow. */
-  readonly ownOps: boolean | null;
+  /** What Millrace's own ops in TensorFlow run on, or that there are none. */
+  readonly ownOps: InstructionSet | 'none' | null;
 }
 
 export type BackendCheck =
@@ -29,7 +30,7 @@ export type BackendCheck =
       readonly version: string;
       readonly simd: boolean | null;
       readonly threads: boolean | null;
-      readonly ownOps: boolean | null;
+      readonly ownOps: InstructionSet | 'none' | null;
       /** What the backend's package lacks for training and Millrace supplies. */
       readonly supplied: readonly string[];
       /** What is lacking even then. */

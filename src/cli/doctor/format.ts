@@ -25,14 +25,17 @@ export function formatDiagnosis(diagnosis: Diagnosis): string {
   ].join('\n');
 }
 
+function formatOwnOps(runOn: (BackendCheck & { loads: true })['ownOps']): string[] {
+  if (runOn === null) return [];
+  return [runOn === 'none' ? "without Millrace's own ops" : `with Millrace's own ops (${runOn})`];
+}
+
 function formatBackend(check: BackendCheck): string[] {
   if (!check.loads) return [line(check.name, `does not load: ${check.reason}`)];
   const facts = [
     `loads and trains, version ${check.version}`,
     ...(check.simd === null ? [] : [check.simd ? 'with SIMD' : 'without SIMD']),
-    ...(check.ownOps === null
-      ? []
-      : [check.ownOps ? "with Millrace's own ops" : "without Millrace's own ops"]),
+    ...formatOwnOps(check.ownOps),
     ...(check.threads === null ? [] : [check.threads ? 'with threads' : 'one thread per worker']),
   ];
   return [
