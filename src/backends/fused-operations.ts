@@ -37,11 +37,11 @@ export interface BatchNormSettings {
   readonly epsilon: number;
   /** One that kernels apply inside. */
   readonly activation: FusedActivation;
-  /** For a part of a batch, as replicas have: it is called once forward and once back. */
+  /** For a part of a batch, as replicas have: it is called once forward, and once back where the gradient of the input is wanted. */
   readonly exchange?: Exchange | undefined;
 }
 
-/** Gets a number a channel each, which are disposed after the gradient. */
+/** Gets a number a channel each, which stay the kernel's. */
 export type OnStatistics = (mean: tf.Tensor, variance: tf.Tensor) => void;
 
 /** How a recurrent layer goes through its steps. */

@@ -1,4 +1,4 @@
-// An op that tells which instruction set the others run on: 0, 1 or 2, in the order of their names in `kernels.ts`.
+// An op that tells which instruction set the others run on: 0, 1 or 2, in the order of their names in `instruction-sets.ts`.
 #include "instruction-sets.h"
 
 #include "op.h"
@@ -15,6 +15,8 @@ struct Tell {
 }  // namespace
 
 const char* register_instruction_sets() {
+  // While the module is being loaded nobody writes to the environment that this reads.
+  instruction_set();
   return register_kernel<Tell>({"MillraceInstructionSet", Effect::kNone, Shapes::kUnknown, {}, {"number"}, {}});
 }
 

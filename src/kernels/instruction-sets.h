@@ -1,5 +1,5 @@
-// Loops compiled for several instruction sets, of which the processor's best is taken at run time: a build that is carried to another
-// machine still runs there.
+// Loops compiled for several instruction sets, of which the processor's best is taken at run time, or the best that
+// MILLRACE_INSTRUCTION_SET allows: a build that is carried to another machine still runs there.
 //
 // The loops stand in inline functions without an instruction set of their own; MILLRACE_DISPATCH makes a function of the same name with
 // `_best` behind it. Compilers' own ways (`target_clones`, `-march=native`) differ between GCC and clang, or bind the build to one machine.
@@ -31,7 +31,7 @@ inline InstructionSet processors_instruction_set() {
   return has_avx512 ? InstructionSet::kAvx512 : has_avx2 ? InstructionSet::kAvx2 : InstructionSet::kBase;
 }
 
-// The names are known to `kernels.ts`, which refuses others.
+// The names are those of `instruction-sets.ts`, which refuses others.
 inline InstructionSet largest_wanted() {
   const char* name = std::getenv("MILLRACE_INSTRUCTION_SET");
   if (name != nullptr && std::strcmp(name, "baseline") == 0) return InstructionSet::kBase;

@@ -116,6 +116,14 @@ describe('the diagnosis', () => {
     ]);
   });
 
+  it('says that a set of instructions is none, rather than what fails for it', async () => {
+    const env = { MILLRACE_INSTRUCTION_SET: 'AVX2' };
+    await expect(examine({ env, check: async name => loading(name) })).rejects.toMatchObject({
+      name: 'ConfigurationError',
+      path: 'MILLRACE_INSTRUCTION_SET',
+    });
+  });
+
   it('uses nothing but a forced backend, and says so when that does not load', async () => {
     const check = async (name: BackendCheck['name']) => (name === 'wasm' ? failing(name) : loading(name));
     const diagnosis = await examine({ env: { MILLRACE_BACKEND: 'wasm' }, check, report: null });

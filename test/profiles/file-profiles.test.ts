@@ -208,6 +208,8 @@ describe('the surroundings', () => {
   it.runIf(HAS_KERNELS)("tell whether Millrace's own ops are there", async () => {
     const describe = () => describeSurroundings({ warnings: [], setup: [], tracedLayers: [] });
     expect((await describe()).kernels).toMatch(/^[0-9a-f]{16}$/);
+    vi.stubEnv('MILLRACE_INSTRUCTION_SET', 'avx2');
+    expect((await describe()).kernels).toMatch(/^[0-9a-f]{16} on avx2$/);
     vi.stubEnv('MILLRACE_KERNELS', '0');
     expect((await describe()).kernels).toBe('');
     vi.unstubAllEnvs();

@@ -15,7 +15,8 @@ import { type NodeBackend, rawOps } from './raw-ops.js';
 
 export { type PreparedAddon, prepareAddon } from './addon.js';
 export { registerDenseBincount } from './dense-bincount.js';
-export { hasKernels, type InstructionSet, instructionSet, loadKernels } from './kernels.js';
+export type { InstructionSet } from './instruction-sets.js';
+export { hasKernels, instructionSet, loadKernels } from './kernels.js';
 
 /** Up to so many elements, reading them out and copying them into a slot, 1 to 2 µs, costs less than an op's call, 7 to 10. */
 const MOST_ELEMENTS_READ = 1024;

@@ -5,22 +5,14 @@
  * The set-up compiles them where it finds a C++ compiler. Without them the same functions are made of TensorFlow's ops.
  */
 import { existsSync } from 'node:fs';
-import { ConfigurationError } from '../../errors.js';
 import { locateKernels } from '../../setup/index.js';
 import { tf } from '../../tf.js';
 import { isFusionOn } from '../fusion.js';
+import { assertInstructionSetIsKnown, INSTRUCTION_SETS, type InstructionSet } from './instruction-sets.js';
 import { rawOps } from './raw-ops.js';
 
 /** Set to 0 to train without them. */
 const KERNELS_VARIABLE = 'MILLRACE_KERNELS';
-
-/** The largest set of instructions that they may use, of those they are compiled for; without it, the processor's. */
-const INSTRUCTION_SET_VARIABLE = 'MILLRACE_INSTRUCTION_SET';
-
-/** Each has what those before it have. The order is that of `src/kernels/instruction-sets.h`. */
-const INSTRUCTION_SETS = ['baseline', 'avx2', 'avx512'] as const;
-
-export type InstructionSet = (typeof INSTRUCTION_SETS)[number];
 
 const areWanted = (): boolean => isFusionOn() && process.env[KERNELS_VARIABLE] !== '0';
 
@@ -28,16 +20,6 @@ let areLoaded = false;
 
 export function hasKernels(): boolean {
   return areLoaded && process.env[KERNELS_VARIABLE] !== '0';
-}
-
-/** Of an instruction set that the ops do not know they would make none, in silence. */
-function assertInstructionSetIsKnown(): void {
-  const wanted = process.env[INSTRUCTION_SET_VARIABLE] ?? '';
-  if (wanted === '' || INSTRUCTION_SETS.some(name => name === wanted)) return;
-  throw new ConfigurationError(
-    INSTRUCTION_SET_VARIABLE,
-    `${INSTRUCTION_SET_VARIABLE} is '${wanted}'. Set it to ${INSTRUCTION_SETS.join(', ')}, or not at all for what the processor has.`,
-  );
 }
 
 /** The instruction set that they run on. Only where there are ops. */

@@ -1,5 +1,6 @@
 /** Gathers what the doctor reports: this Node and machine, how native TensorFlow was obtained, and each backend. */
 import os from 'node:os';
+import { assertInstructionSetIsKnown } from '../../backends/tensorflow/instruction-sets.js';
 import type { BackendName } from '../../protocol/stage-spec.js';
 import {
   BACKEND_NAMES,
@@ -55,6 +56,7 @@ export interface ExamineOptions {
 
 export async function examine(options: ExamineOptions = {}): Promise<Diagnosis> {
   const forced = forcedBackend(options.env);
+  assertInstructionSetIsKnown(options.env);
   const nodeVersion = options.nodeVersion ?? process.version;
   const report = options.report === undefined ? readSetupReport() : options.report;
   const kernels = options.kernels === undefined ? readKernelsReport() : options.kernels;

@@ -257,6 +257,30 @@ describe.skipIf(!backends().includes('tensorflow')).each(WAYS)(
       }
     });
 
+    it.runIf(kernels === '')(
+      'makes no gradient of an input that nobody wants, and exchanges nothing for it',
+      () => {
+        const pixels = 24;
+        for (const activation of ['relu', 'tanh'] as const) {
+          let exchanges = 0;
+          const exchange: Exchange = own => {
+            exchanges += 1;
+            return [own];
+          };
+          tf.tidy(() => {
+            const x = uniform([pixels, 3], 1);
+            const settings = { epsilon: EPSILON, activation, exchange };
+            const output = (...weights: tf.Tensor[]): tf.Tensor =>
+              fusedOperations.batchNorm(x, weights[0]!, weights[1]!, settings, () => {});
+            const [ops] = opsOf(() => tf.grads(output)([tf.ones([3]), tf.zeros([3])], tf.ones([pixels, 3])));
+            expect(ops).toContain('MillraceBatchNormWeightGradients');
+            expect(ops).not.toContain('MillraceBatchNormInputGradient');
+          });
+          expect(exchanges, 'the one forward').toBe(1);
+        }
+      },
+    );
+
     it('passes NaN on of gradients that a rectifier stops, as tfjs does', () => {
       const settings = { epsilon: EPSILON, activation: 'relu' } as const;
       tf.tidy(() => {

@@ -7,7 +7,8 @@
  * Where the batch lies with several replicas (SyncBN: Peng et al., arXiv 1711.07240), they exchange what the first pass of a direction
  * found before the second.
  *
- * B and W do not separate: the gradient of the input is made of those of gamma and beta.
+ * B and W do not separate: the gradient of the input is made of those of gamma and beta. Another activation than a rectifier is an op
+ * of its own, whose gradient is made once for each of the two passes back.
  */
 import { tf } from '../../../tf.js';
 import type { BatchNormSettings, Exchange, OnStatistics } from '../../fused-operations.js';
@@ -35,18 +36,33 @@ function statisticsOf(x: tf.Tensor, exchange: Exchange | undefined): Pair {
   return [asTensor(whole.mean), asTensor(whole.variance)];
 }
 
-/** What the gradient of the input is made of: the gradients of gamma and beta over all pixels, and how many these are. */
-type Sums = [gammaGradient: tf.Tensor, betaGradient: tf.Tensor, count: tf.Tensor];
+/** What the gradient of the input is made of: the gradients of gamma and beta over the whole batch, and how many pixels it has. */
+interface Sums {
+  readonly gammaGradient: tf.Tensor;
+  readonly betaGradient: tf.Tensor;
+  readonly count: tf.Tensor;
+}
 
-/** Those of the whole batch, where these are of a part of it. */
-function wholeSums([gammaGradient, betaGradient]: Pair, count: number, exchange: Exchange): Sums {
+/** @param exchange where the gradients are those of a part of the batch, of `ownCount` pixels */
+function sumsOf([gammaGradient, betaGradient]: Pair, ownCount: number, exchange: Exchange | undefined): Sums {
+  if (exchange === undefined) {
+    return {
+      gammaGradient: tf.clone(gammaGradient),
+      betaGradient: tf.clone(betaGradient),
+      count: tf.scalar(ownCount),
+    };
+  }
   const own = {
     first: betaGradient.dataSync<'float32'>(),
     second: gammaGradient.dataSync<'float32'>(),
-    count,
+    count: ownCount,
   };
   const whole = joinSums(own, exchange);
-  return [asTensor(whole.second), asTensor(whole.first), tf.scalar(whole.count)];
+  return {
+    gammaGradient: asTensor(whole.second),
+    betaGradient: asTensor(whole.first),
+    count: tf.scalar(whole.count),
+  };
 }
 
 function attributesOf({ epsilon, activation }: BatchNormSettings): Attribute[] {
@@ -66,7 +82,7 @@ type Saved = [
   mean: tf.Tensor,
   variance: tf.Tensor,
   /** Where the activation is an op of its own. */
-  y: tf.Tensor,
+  y?: tf.Tensor,
 ];
 
 const run = register<Attributes>({
@@ -92,28 +108,31 @@ const run = register<Attributes>({
     const attributes = attributesOf(settings);
     /** Runs on the gradient before an activation of its own, which nobody keeps: it is as large as the output. */
     const before = <Result>(use: (inputs: tf.Tensor[]) => Result): Result => {
-      const dz = activatesAfterwards(settings) ? inlineGradient(dy!, y, settings.activation) : dy!;
+      const dz = activatesAfterwards(settings) ? inlineGradient(dy!, y!, settings.activation) : dy!;
       const result = use([dz, x, gamma, beta, mean, variance]);
       if (dz !== dy) dz.dispose();
       return result;
     };
-    const shared = sharing(saved, () => {
-      const own = before(inputs =>
-        raw.many('MillraceBatchNormWeightGradients', attributes, inputs, 2),
-      ) as Pair;
-      const { exchange } = settings;
-      if (exchange === undefined) return [...own, tf.scalar(countOf(x))];
-      return [...own, ...wholeSums(own, countOf(x), exchange)];
-    });
+    const weightGradients = sharing(saved, () =>
+      before(inputs => raw.many('MillraceBatchNormWeightGradients', attributes, inputs, 2)),
+    ) as () => Pair;
     return {
       x: () => {
-        // The last three, which the first two are among where there is no exchange.
-        const sums = shared().slice(-3);
-        return before(inputs => raw.one('MillraceBatchNormInputGradient', attributes, ...inputs, ...sums));
+        const { gammaGradient, betaGradient, count } = sumsOf(
+          weightGradients(),
+          countOf(x),
+          settings.exchange,
+        );
+        const sums = [gammaGradient, betaGradient, count];
+        const dx = before(inputs =>
+          raw.one('MillraceBatchNormInputGradient', attributes, ...inputs, ...sums),
+        );
+        tf.dispose(sums);
+        return dx;
       },
       // Clones: what is shared goes with the tape, the results do not.
-      gamma: () => tf.clone(shared()[0]!),
-      beta: () => tf.clone(shared()[1]!),
+      gamma: () => tf.clone(weightGradients()[0]),
+      beta: () => tf.clone(weightGradients()[1]),
     };
   },
 });
