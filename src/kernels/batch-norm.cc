@@ -21,12 +21,13 @@ constexpr int64_t kLeastWidth = 128;
 // Of more, what is left over of a register does not count.
 constexpr int64_t kLargeWidth = 512;
 
-Layout layout_of(Context& context, int input) {
-  const int64_t channels = context.dimension(input, context.rank(input) - 1);
+// Of input 0.
+Layout layout_of(Context& context) {
+  const int64_t channels = context.dimension(0, context.rank(0) - 1);
   if (channels == 0) return {0, 0, 0, 0};
   int64_t width = channels;
   while (width < kLargeWidth && (width < kLeastWidth || width % kLargestRegister != 0)) width *= 2;
-  const int64_t size = context.size(input);
+  const int64_t size = context.size(0);
   return {channels, width, size / width, size % width};
 }
 
@@ -89,7 +90,7 @@ struct ChannelMoments {
   explicit ChannelMoments(const Attributes&) {}
 
   void run(Context& context) const {
-    const Layout layout = layout_of(context, 0);
+    const Layout layout = layout_of(context);
     const float* x = context.input(0);
     float* mean = context.output(0, {layout.channels});
     float* variance = context.output(1, {layout.channels});
@@ -148,7 +149,7 @@ struct Normalize : Normalizing {
   using Normalizing::Normalizing;
 
   void run(Context& context) const {
-    const Layout layout = layout_of(context, 0);
+    const Layout layout = layout_of(context);
     const Parameters known = parameters(context, 1, layout);
     normalize_best(rectifies_, context.input(0), known.places(), layout, context.output(0, context.shape(0)));
   }
@@ -159,7 +160,7 @@ struct WeightGradients : Normalizing {
   using Normalizing::Normalizing;
 
   void run(Context& context) const {
-    const Layout layout = layout_of(context, 0);
+    const Layout layout = layout_of(context);
     const Parameters known = parameters(context, 2, layout);
     const float* variance = context.input(5);
     float* gamma = context.output(0, {layout.channels});
@@ -182,7 +183,7 @@ struct InputGradient : Normalizing {
   using Normalizing::Normalizing;
 
   void run(Context& context) const {
-    const Layout layout = layout_of(context, 0);
+    const Layout layout = layout_of(context);
     const Parameters known = parameters(context, 2, layout);
     const float* variance = context.input(5);
     const float* gamma_gradient = context.input(6);

@@ -22,7 +22,7 @@ import {
 import { gradientsBySums, normalizeBySums } from './normalization-by-sums.js';
 import { gradientsOfPart, normalizePart } from './normalization-of-parts.js';
 
-interface Attributes extends BatchNormSettings {
+export interface BatchNormAttributes extends BatchNormSettings {
   readonly onStatistics: OnStatistics;
 }
 
@@ -84,7 +84,7 @@ function ownGradients(inputs: GradientInputs, settings: GradientSettings): tf.Te
   return (hasToJoin ? opGradientsAsGraph : opGradients)(inputs as readonly tf.Tensor[], settings);
 }
 
-const run = register<Attributes>({
+export const runBatchNormOfOps = register<BatchNormAttributes>({
   name: 'MillraceBatchNormOfOps',
   forward({ x, gamma, beta }, settings, hide) {
     const { activation, epsilon, onStatistics } = settings;
@@ -127,13 +127,3 @@ const run = register<Attributes>({
     };
   },
 });
-
-export function batchNormOfOps(
-  x: tf.Tensor,
-  gamma: tf.Tensor,
-  beta: tf.Tensor,
-  settings: BatchNormSettings,
-  onStatistics: OnStatistics,
-): tf.Tensor {
-  return run({ x, gamma, beta }, { ...settings, onStatistics });
-}

@@ -16,13 +16,9 @@ import { asTensor, joinStatistics, joinSums } from '../../whole-statistics.js';
 import { hasKernels } from '../kernels.js';
 import { type Attribute, rawOps } from '../raw-ops.js';
 import { activateInline, inlineGradient } from './activations.js';
-import { batchNormOfOps } from './batch-norm-of-ops.js';
+import { type BatchNormAttributes, runBatchNormOfOps } from './batch-norm-of-ops.js';
 import { register, sharing } from './kernel.js';
 import { countOf } from './normalization.js';
-
-interface Attributes extends BatchNormSettings {
-  readonly onStatistics: OnStatistics;
-}
 
 type Pair = [tf.Tensor, tf.Tensor];
 
@@ -37,20 +33,12 @@ function statisticsOf(x: tf.Tensor, exchange: Exchange | undefined): Pair {
 }
 
 /** What the gradient of the input is made of: the gradients of gamma and beta over the whole batch, and how many pixels it has. */
-interface Sums {
-  readonly gammaGradient: tf.Tensor;
-  readonly betaGradient: tf.Tensor;
-  readonly count: tf.Tensor;
-}
+type Sums = [gammaGradient: tf.Tensor, betaGradient: tf.Tensor, count: tf.Tensor];
 
 /** @param exchange where the gradients are those of a part of the batch, of `ownCount` pixels */
 function sumsOf([gammaGradient, betaGradient]: Pair, ownCount: number, exchange: Exchange | undefined): Sums {
   if (exchange === undefined) {
-    return {
-      gammaGradient: tf.clone(gammaGradient),
-      betaGradient: tf.clone(betaGradient),
-      count: tf.scalar(ownCount),
-    };
+    return [tf.clone(gammaGradient), tf.clone(betaGradient), tf.scalar(ownCount)];
   }
   const own = {
     first: betaGradient.dataSync<'float32'>(),
@@ -58,11 +46,7 @@ function sumsOf([gammaGradient, betaGradient]: Pair, ownCount: number, exchange:
     count: ownCount,
   };
   const whole = joinSums(own, exchange);
-  return {
-    gammaGradient: asTensor(whole.second),
-    betaGradient: asTensor(whole.first),
-    count: tf.scalar(whole.count),
-  };
+  return [asTensor(whole.second), asTensor(whole.first), tf.scalar(whole.count)];
 }
 
 function attributesOf({ epsilon, activation }: BatchNormSettings): Attribute[] {
@@ -85,7 +69,7 @@ type Saved = [
   y?: tf.Tensor,
 ];
 
-const run = register<Attributes>({
+const run = register<BatchNormAttributes>({
   name: 'MillraceBatchNorm',
   forward({ x, gamma, beta }, settings, hide) {
     const { activation, exchange, onStatistics } = settings;
@@ -118,12 +102,7 @@ const run = register<Attributes>({
     ) as () => Pair;
     return {
       x: () => {
-        const { gammaGradient, betaGradient, count } = sumsOf(
-          weightGradients(),
-          countOf(x),
-          settings.exchange,
-        );
-        const sums = [gammaGradient, betaGradient, count];
+        const sums = sumsOf(weightGradients(), countOf(x), settings.exchange);
         const dx = before(inputs =>
           raw.one('MillraceBatchNormInputGradient', attributes, ...inputs, ...sums),
         );
@@ -144,8 +123,8 @@ export function batchNorm(
   settings: BatchNormSettings,
   onStatistics: OnStatistics,
 ): tf.Tensor {
-  if (!hasKernels()) return batchNormOfOps(x, gamma, beta, settings, onStatistics);
-  return run({ x, gamma, beta }, { ...settings, onStatistics });
+  const kernel = hasKernels() ? run : runBatchNormOfOps;
+  return kernel({ x, gamma, beta }, { ...settings, onStatistics });
 }
 
 /**
